@@ -1,0 +1,1 @@
+"""Trunkline runs a telecom operator's AI in production."""

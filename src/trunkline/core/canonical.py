@@ -1,0 +1,76 @@
+"""One way to write a value as bytes, so that equal values have equal hashes on every machine.
+
+Canonical JSON here: keys sorted, no spaces, UTF-8, datetimes as UTC with microseconds and ``Z``,
+durations in whole microseconds, dataclasses as objects of their **non-default** fields with their
+type name under ``"$"``, sets sorted. NaN and infinity are refused: they are not JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+from trunkline.core.clock import utc_text
+
+
+def canonical(value: object) -> bytes:
+    """*value* as canonical JSON bytes.
+
+    >>> canonical({"b": 1, "a": (True, None)})
+    b'{"a":[true,null],"b":1}'
+    """
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sha256(value: bytes) -> str:
+    """Hex SHA-256 of bytes."""
+    return hashlib.sha256(value).hexdigest()
+
+
+def content_hash(value: object) -> str:
+    """Hex SHA-256 of the canonical form of *value*."""
+    return sha256(canonical(value))
+
+
+def plain(value: Any) -> Any:  # noqa: PLR0911 - one return per kind of value reads best
+    """*value* as plain JSON types; a TypeError names what cannot be written."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise TypeError(f"{value!r} has no canonical form: only finite numbers have")
+        return value
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, date | PurePath):
+        return str(value)
+    if isinstance(value, timedelta):
+        return {"$": "duration", "us": value // timedelta(microseconds=1)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if not _is_default(f, value)}
+        return {"$": type(value).__name__, **{k: plain(v) for k, v in fields.items()}}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((plain(v) for v in value), key=lambda v: json.dumps(v, sort_keys=True))
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    raise TypeError(f"{type(value).__name__} {value!r} has no canonical form")
+
+
+def _is_default(field: dataclasses.Field[Any], owner: object) -> bool:
+    given = getattr(owner, field.name)
+    if field.default is not dataclasses.MISSING:
+        return type(given) is type(field.default) and bool(given == field.default)
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(given == field.default_factory())
+    return False
