@@ -1,0 +1,102 @@
+"""``trunkline decision``: the queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trunkline.cli.output import as_json, by, dry_run, print_json, reason, say, table
+
+
+@click.group("decision")
+def command() -> None:
+    """The queue: what is proposed, why, and how it turned out."""
+
+
+@command.command("list")
+@click.option("--state", default="open", show_default=True, help="open, approved, rejected, expired, shadow, replayed, advised; 'all' for every one.")
+@click.option("--workflow", help="Only of this workflow.")
+@click.option("--limit", default=30, show_default=True)
+@as_json
+@click.pass_obj
+def list_(workspace: Path, state: str, workflow: str | None, limit: int, as_json: bool) -> None:
+    """Decisions, the most confident first."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        found = opened.decisions.list(state=None if state == "all" else state, workflow=workflow, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(d.id[:8], d.workflow, d.target, f"{d.at:%Y-%m-%d %H:%M}", f"{d.confidence:.5f}", d.outcome or d.state, "; ".join(d.reasons[:2])) for d in found]
+    table(["id", "workflow", "element", "at (UTC)", "confidence", "state", "why"], rows, empty=f"No decision is {state}. Try --state all.")
+
+
+@command.command("show")
+@click.argument("decision")
+@as_json
+@click.pass_obj
+def show(workspace: Path, decision: str, as_json: bool) -> None:
+    """One decision with its reasons, the row it was taken on and the release that took it."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        found = opened.decisions.show(decision)
+    if as_json:
+        print_json(found)
+        return
+    say(f"{found.action} {found.target}   {found.state}{', ' + found.outcome if found.outcome else ''}")
+    say(f"  {found.at:%Y-%m-%d %H:%M} to {found.until:%H:%M} UTC, known at {found.known_at:%H:%M}, confidence {found.confidence:.5f}")
+    for number, text in enumerate(found.reasons, start=1):
+        say(f"  {number}. {text}")
+    say(f"  workflow {found.workflow}, release {found.release or 'none (a replay)'}, id {found.id}")
+    table(["feature", "value"], [(name, value) for name, value in found.row.items() if name not in {"entity", "at", "known_at"}], empty="")
+
+
+@command.command("explain")
+@click.argument("decision")
+@click.pass_obj
+def explain(workspace: Path, decision: str) -> None:
+    """The reasons, one a line."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        for text in opened.decisions.show(decision).reasons:
+            click.echo(text)
+
+
+def _verb(name: str, text: str) -> None:
+    @command.command(name, help=text)
+    @click.argument("decision")
+    @reason()
+    @by
+    @dry_run
+    @click.pass_obj
+    def run(workspace: Path, decision: str, reason: str, by: str, dry_run: bool) -> None:
+        from trunkline import workspace as workspaces
+
+        with workspaces.open(workspace) as opened:
+            state = getattr(opened.decisions, name)(decision, by=by, reason=reason, dry_run=dry_run)
+        say(f"Decision {decision} {'would be' if dry_run else 'is now'} {state}.")
+
+
+_verb("approve", "Let it happen.")
+_verb("reject", "Do not let it happen.")
+_verb("undo", "Take an approval or rejection back.")
+
+
+@command.command("outcome")
+@click.argument("decision")
+@click.argument("verdict", type=click.Choice(["confirmed", "wrong", "unknown"]))
+@click.option("--note", default="", help="What was found.")
+@by
+@dry_run
+@click.pass_obj
+def outcome(workspace: Path, decision: str, verdict: str, note: str, by: str, dry_run: bool) -> None:
+    """Say how it turned out; a wrong one is kept with its whole snapshot."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        said = opened.decisions.outcome(decision, verdict, by=by, note=note, dry_run=dry_run)
+    say(f"Decision {said.decision} {'would be' if dry_run else 'is'} {said.verdict}, says {said.by}.")

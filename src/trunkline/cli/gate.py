@@ -1,0 +1,67 @@
+"""``trunkline gate``: what a candidate has to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trunkline.cli.output import as_json, print_json, say, table
+
+
+@click.group("gate")
+def command() -> None:
+    """What a candidate has to pass."""
+
+
+def verdict_rows(card: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The verdicts on a release's card as table rows."""
+    rows = []
+    for contender, told in card["contenders"].items():
+        for v in told["gates"]:
+            value, bar = v.get("value"), v.get("bar")
+            rows.append((contender, v["gate"], v["result"], "" if value is None else f"{value:.4g}", "" if bar is None else f"{bar:.4g}", v.get("why", "")))
+    return rows
+
+
+@command.command("list")
+@as_json
+def list_(as_json: bool) -> None:
+    """Every kind of gate, ours and those of installed packages."""
+    from trunkline.core import registry
+
+    found = [(name, point.value) for name, point in registry.names("gates").items()]
+    if as_json:
+        print_json([{"name": name, "from": value} for name, value in found])
+    else:
+        table(["gate", "from"], found)
+
+
+@command.command("show")
+@click.argument("release")
+@as_json
+@click.pass_obj
+def show(workspace: Path, release: str, as_json: bool) -> None:
+    """What the gates said of a release, beside its contenders."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        card = opened.workflows.card(release)
+    if as_json:
+        print_json(card)
+        return
+    say(f"Judged on rows from {card['held_out_from']} on; faults: {card['faults']}.")
+    table(["model", "gate", "result", "figure", "bar", "why"], verdict_rows(card))
+
+
+@command.command("run")
+@click.argument("name")
+@click.option("--seed", default=0, show_default=True)
+@click.pass_context
+def run(ctx: click.Context, name: str, seed: int) -> None:
+    """Train a candidate of workflow NAME and let its gates judge; the same as `workflow train`."""
+    from trunkline.cli.workflow import train
+
+    ctx.invoke(train, name=name, rename={}, every=None, against=(), seed=seed, as_json=False)

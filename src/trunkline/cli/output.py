@@ -1,0 +1,86 @@
+"""How commands speak: data to stdout, words for people to stderr, ``--json`` everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+by = click.option("--by", default="", help="Who acts; default: the setting 'operator', else your user name.")
+
+
+def reason(required: bool = True) -> Callable[[Any], Any]:
+    """The ``--reason`` flag of a command that changes something."""
+    return click.option("--reason", required=required, default=None if required else "", help="Why; it goes into the journal.")
+
+
+def print_json(value: Any) -> None:
+    """*value* as indented JSON on stdout; frames become lists of rows."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(_plain(value)), indent=2).decode())
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dicts"):
+        return [_plain(row) for row in value.to_dicts()]
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and value != value:  # noqa: PLR0124 - NaN is no JSON
+        return None
+    if hasattr(value, "__slots__") and not isinstance(value, str | int | float) and not hasattr(value, "isoformat"):
+        return {name: _plain(getattr(value, name)) for name in value.__slots__ if not name.startswith("_")}
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def say(*lines: str) -> None:
+    """Words for people, on stderr."""
+    for line in lines:
+        click.echo(line, err=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "Nothing to show.") -> None:
+    """A table on stdout; numbers to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    listed = [list(row) for row in rows]
+    if not listed:
+        say(empty)
+        return
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(columns):
+        is_number = all(isinstance(row[number], int | float) and not isinstance(row[number], bool) for row in listed)
+        shown.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in listed:
+        shown.add_row(*(Text("" if v is None else f"{v:.4g}" if isinstance(v, float) else str(v)) for v in row))
+    console = Console()
+    console.print(shown) if console.is_terminal else Console(width=160).print(shown)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, float], None]]:
+    """A progress bar per named step on stderr, where stderr is a terminal; silent otherwise."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    with Progress(TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def told(step: str, share: float) -> None:
+            if step not in tasks:
+                for done in tasks.values():
+                    bars.update(done, completed=1.0)
+                tasks[step] = bars.add_task(step, total=1.0)
+            bars.update(tasks[step], completed=share)
+
+        yield told

@@ -1,0 +1,291 @@
+"""``trunkline workflow``: what runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trunkline.cli.output import as_json, by, dry_run, print_json, progress, reason, say, table
+
+
+@click.group("workflow")
+def command() -> None:
+    """What runs: replay it on your files, train, deploy, roll back."""
+
+
+def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for one in given:
+        wanted, sign, name = one.partition("=")
+        if not sign or not wanted or not name:
+            raise click.BadParameter(f"'{one}' is not WANTED=GIVEN, such as dl_volume=Data_Volume", ctx=ctx, param=parameter)
+        pairs[wanted] = name
+    return pairs
+
+
+def _instant(ctx: click.Context, parameter: click.Parameter, given: str | None) -> datetime | None:
+    if given is None:
+        return None
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError as wrong:
+        raise click.BadParameter(f"'{given}' is no date or time such as 2026-11-20 or 2026-11-20T14:00+01:00", ctx=ctx, param=parameter) from wrong
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+rename = click.option("--kpi", "rename", multiple=True, callback=_pairs, help="WANTED=GIVEN: the workflow's KPI is called GIVEN in your files. Repeat it.")
+every = click.option("--every", help="Length of a slot, such as 15m or 1h; default: the workflow's own, or your data's if those are coarser.")
+seed = click.option("--seed", default=0, show_default=True, help="The same seed gives the same answer.")
+
+
+@command.command("list")
+@as_json
+@click.pass_obj
+def list_(workspace: Path, as_json: bool) -> None:
+    """Shipped and deployed workflows, with what is live and in shadow."""
+    from trunkline import workspace as workspaces
+    from trunkline.run import shipped
+
+    if not (workspace / "trunkline.db").is_file():
+        found = [{"workflow": name, "owner": w.owner.team, "control": w.control, "for": w.outcome.kpi} for name in shipped.names() for w in [shipped.find(name)]]  # type: ignore[union-attr]
+    else:
+        with workspaces.open(workspace) as opened:
+            found = opened.workflows.list().to_dicts()
+    if as_json:
+        print_json(found)
+    else:
+        table(list(found[0]), [list(row.values()) for row in found])
+
+
+@command.command("show")
+@click.argument("name")
+@as_json
+@click.pass_obj
+def show(workspace: Path, name: str, as_json: bool) -> None:
+    """Who answers for it, what it looks at, what it has to pass, and its releases."""
+    from trunkline import workspace as workspaces
+    from trunkline.core.canonical import plain
+    from trunkline.run import shipped
+
+    found = shipped.find(name)
+    releases: list[dict[str, Any]] = []
+    if (workspace / "trunkline.db").is_file():
+        with workspaces.open(workspace) as opened:
+            releases = opened.workflows.releases(found.name).to_dicts()
+    assert found.owner is not None
+    assert found.outcome is not None
+    assert found.features is not None
+    if as_json:
+        print_json({"name": found.name, "hash": found.hash, "owner": plain(found.owner), "purpose": found.purpose, "outcome": plain(found.outcome), "control": found.control, "safe_default": found.safe_default, "runbook": str(found.runbook), "features": found.features.words(), "gates": [plain(g) for g in found.gates], "guardrail": plain(found.guardrail), "releases": releases})
+        return
+    rail = found.guardrail
+    table(
+        ["", ""],
+        [
+            ("name", f"{found.name}  (hash {found.hash[:12]})"),
+            ("owner", f"{found.owner.team}, on call {found.owner.oncall}"),
+            ("runbook", str(found.runbook)),
+            ("purpose", found.purpose),
+            ("outcome", f"{found.outcome.kpi}: {found.outcome.at_least} against {found.outcome.baseline}"),
+            ("control", f"{found.control}; when it cannot judge: {found.safe_default}"),
+            ("looks at", "\n".join(f"{column}: {words}" for column, words in found.features.words().items())),
+            ("model", repr(found.model)),
+            ("gates", "\n".join(repr(g) for g in found.gates)),
+            ("limits", f"{rail.items_per_shift} items per {rail.shift}, {rail.per_element_week:g} per element and week, hold-off {rail.hold_off}"),
+            ("action", repr(found.act)),
+        ],
+    )
+    table(["release", "state", "verdict", "made"], [(r["id"][:12], r["state"], r["verdict"], f"{r['made_at']:%Y-%m-%d %H:%M}") for r in releases], empty="No release yet: trunkline workflow train " + name)
+
+
+@command.command("new")
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Where to write it.")
+@dry_run
+def new(name: str, folder: Path, dry_run: bool) -> None:
+    """Write a workflow to start from, NAME.py, and its runbook; it passes `workflow check`."""
+    from trunkline.run import template
+
+    for path, text in template.files(name, folder).items():
+        if dry_run:
+            say(f"--- {path}")
+            click.echo(text)
+        else:
+            template.write(path, text)
+            say(f"Wrote {path}")
+    say(f"Next: trunkline workflow check {folder / name}.py" if not dry_run else "Nothing was written.")
+
+
+@command.command("check")
+@click.argument("name")
+@as_json
+def check(name: str, as_json: bool) -> None:
+    """May it load? Owner, runbook, purpose, outcome, control, safe default, way back: every gap is named."""
+    from trunkline.run import shipped
+
+    found = shipped.find(name)
+    reached = found.sources
+    if as_json:
+        print_json({"name": found.name, "hash": found.hash, "sources": sorted(reached)})
+        return
+    say(f"{found.name} may load. Its hash is {found.hash}.")
+    say(f"decide reaches {len(reached)} piece(s) of source: {', '.join(sorted(reached))}")
+
+
+@command.command("replay")
+@click.argument("name")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("trunkline-replay"), show_default=True, help="Where the report goes.")
+@click.option("--zone", help="IANA zone of times that name none, such as Europe/Rome.")
+@click.option("--map", "column_map", type=click.Path(path_type=Path, dir_okay=False), help="Column map of your CSV, as written by `data map`.")
+@rename
+@every
+@click.option("--from", "start", callback=_instant, help="Begin to judge here; default: after a quarter of the data, at most six weeks.")
+@click.option("--truth", type=click.Path(path_type=Path, dir_okay=False), help="CSV of the faults you know of: element,start,end[,kind].")
+@click.option("--file-time", is_flag=True, help="A measurement file was received when it was last modified; else at period end plus the delay.")
+@click.option("--no-self-test", is_flag=True, help="Do not hide faults in a copy of the data.")
+@seed
+@click.option("--open", "open_page", is_flag=True, help="Open the report in the browser.")
+@as_json
+@click.pass_obj
+def replay(
+    workspace: Path,
+    name: str,
+    files: tuple[Path, ...],
+    out: Path,
+    zone: str | None,
+    column_map: Path | None,
+    rename: dict[str, str],
+    every: str | None,
+    start: datetime | None,
+    truth: Path | None,
+    file_time: bool,
+    no_self_test: bool,
+    seed: int,
+    open_page: bool,
+    as_json: bool,
+) -> None:
+    """What it would have said about your FILES, when and why, beside last week and chance.
+
+    FILES are KPI series (CSV, Parquet) or 3GPP measurement files, or folders of them; without FILES the data in the
+    workspace are used. Nothing is acted on.
+    """
+    from trunkline import workspace as workspaces
+    from trunkline.run import replay_report
+    from trunkline.run.load import Options
+    from trunkline.run.replay_files import replay_files
+    from trunkline.run.truth import read_truth
+
+    known = None if truth is None else read_truth(truth, zone=zone)
+    with progress() as told:
+        if files:
+            options = Options(column_map=column_map, zone=zone, every=None, arrival="file time" if file_time else "period end")
+            done = replay_files(name, files, out=out, options=options, rename=rename, every=every, start=start, truth=known, self_test=not no_self_test, seed=seed, progress=told)
+            result, page = done.replay, done.report
+        else:
+            with workspaces.open(workspace) as opened:
+                result = opened.workflows.replay(name, start=start, truth=known, every=every, rename=rename, self_test=not no_self_test, seed=seed, progress=told)
+            page = replay_report.write(result, out, progress=told)
+    if as_json:
+        print_json({**replay_report.as_plain(result), "report": str(page)})
+    else:
+        _tell(result, page)
+    if open_page:
+        click.launch(page.resolve().as_uri())
+
+
+def _tell(result: Any, page: Path) -> None:
+    from trunkline.run import replay_report
+
+    say(f"{result.workflow.name}: a replay, acted on by nobody.", *(f"  {line}" for line in replay_report.says(result)))
+    strongest = sorted(result.findings, key=lambda f: -f.decision.confidence)[:10]
+    rows = [(f.entity, f"{f.at:%Y-%m-%d %H:%M}", f"{f.decision.confidence:.5f}", "; ".join(r.text for r in f.decision.reasons[:2]), ", ".join(result.said_too(f))) for f in strongest]
+    table(["element", "at (UTC)", "confidence", "why", "said too by"], rows, empty="It would have said nothing.")
+    for name, tallies in (("faults you know of", result.against_truth), ("hidden faults (simulated, in a copy of your data)", result.self_test)):
+        table([name, "found [95 % interval]", "other findings per element-week"], [(t.speaker, str(t.found), f"{t.false_per_week:.2f}") for t in tallies], empty="")
+    say(*(f"  {note}" for note in replay_report.notes(result)[:12]))
+    say(f"Report with pictures: {page}")
+
+
+@command.command("train")
+@click.argument("name")
+@rename
+@every
+@click.option("--against", multiple=True, help="Another kind of model to try beside the workflow's own, such as forest. Repeat it.")
+@seed
+@as_json
+@click.pass_obj
+def train(workspace: Path, name: str, rename: dict[str, str], every: str | None, against: tuple[str, ...], seed: int, as_json: bool) -> None:
+    """Train on the data in the workspace and let the gates judge; keeps a candidate release."""
+    from trunkline import workspace as workspaces
+    from trunkline.core import registry
+
+    others = {other: registry.load("models", other)() for other in against}
+    with workspaces.open(workspace) as opened, progress() as told:
+        candidate = opened.workflows.train(name, contenders=others, every=every, rename=rename, seed=seed, progress=told)
+    if as_json:
+        print_json({"release": candidate.release.id, "result": candidate.winner.result, "card": candidate.card})
+        return
+    _verdicts(candidate.card)
+    say(f"Release {candidate.release.id} is a candidate: {candidate.winner.name}, {candidate.winner.result}.")
+    if candidate.winner.result == "pass":
+        say(f"Next: trunkline workflow deploy {name} --reason 'first release'")
+
+
+def _verdicts(card: dict[str, Any] | Any) -> None:
+    from trunkline.cli.gate import verdict_rows
+
+    table(["model", "gate", "result", "figure", "bar", "why"], verdict_rows(card))
+
+
+@command.command("deploy")
+@click.argument("name")
+@click.option("--release", help="Which candidate; default: the newest.")
+@click.option("--waiver", default="", help="Who answers where the gates could not tell: 'NAME: reason'.")
+@reason()
+@by
+@dry_run
+@click.pass_obj
+def deploy(workspace: Path, name: str, release: str | None, waiver: str, reason: str, by: str, dry_run: bool) -> None:
+    """One step forward: a candidate into shadow, a shadow live."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        state = opened.workflows.deploy(name, by=by, reason=reason, release=release, waiver=waiver, dry_run=dry_run)
+    say(f"{name} {'would be' if dry_run else 'is now'} {state}.")
+
+
+@command.command("rollback")
+@click.argument("name")
+@click.option("--to", help="Which earlier release; default: the one before.")
+@reason()
+@by
+@dry_run
+@click.pass_obj
+def rollback(workspace: Path, name: str, to: str | None, reason: str, by: str, dry_run: bool) -> None:
+    """Make an earlier release live again; needs no verdict."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        release = opened.workflows.rollback(name, by=by, reason=reason, to=to, dry_run=dry_run)
+    say(f"Release {release} {'would be' if dry_run else 'is'} live again.")
+
+
+@command.command("diff")
+@click.argument("old")
+@click.argument("new")
+@as_json
+@click.pass_obj
+def diff(workspace: Path, old: str, new: str, as_json: bool) -> None:
+    """What changed between two releases, field by field."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        changes = opened.workflows.diff(old, new)
+    if as_json:
+        print_json([{"field": path, "before": before, "after": after} for path, before, after in changes])
+    else:
+        table(["field", "before", "after"], [(path, str(before), str(after)) for path, before, after in changes], empty="They are the same.")

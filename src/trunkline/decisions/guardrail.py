@@ -1,0 +1,200 @@
+"""What a workflow may say, how often, and when it has said it already.
+
+A guardrail admits candidate decisions. It holds the *decide state*, the only memory of deciding:
+per release and entity, the open episode; per shift, how many items were given out. The level it
+admits at is calibrated on the past and becomes part of the release, so that "20 items per shift" is
+a promise made before the shift and not a cut made after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from trunkline.core.clock import duration
+from trunkline.core.errors import WorkflowError
+from trunkline.core.values import Decision
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Ruling = Literal["admitted", "below level", "same episode", "over budget", "over daily limit", "not allowed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """One entity's memory: since when it is above the level, when it last was, what it said today."""
+
+    since: datetime
+    last: datetime
+    day: str = ""
+    said_today: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """The decide state of one release in one mode (live, shadow and replay never share it)."""
+
+    episodes: dict[str, Episode] = field(default_factory=dict)
+    shift: int = -1
+    given_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What became of one candidate decision."""
+
+    decision: Decision
+    ruling: Ruling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrail:
+    """The limits of one workflow.
+
+    Parameters
+    ----------
+    items_per_shift
+        What people can work: the whole network's items in one shift.
+    shift
+        How long a shift is.
+    per_element_week
+        False alarms one element may cost a week; the stricter of the two sets the level.
+    hold_off
+        After a finding the same element stays one episode until it was calm this long.
+    release_at
+        Hysteresis: an open episode lasts while the score stays above this share of the way from 0.5
+        to the level.
+    per_element_day
+        At most this many items for one element in 24 hours.
+    allowed
+        Actions the workflow may take; anything else never goes out. Empty means any.
+
+    >>> rail = Guardrail(items_per_shift=1)
+    >>> state, at = State(), datetime(2026, 11, 20, 8, tzinfo=UTC)
+    >>> two = [Decision("look", target=t, confidence=c, at=at) for t, c in (("a", 0.995), ("b", 0.999))]
+    >>> [(x.decision.target, x.ruling) for x in rail.admit(two, state, level=0.99, at=at)]
+    [('b', 'admitted'), ('a', 'over budget')]
+    """
+
+    items_per_shift: int = 20
+    shift: str = "8h"
+    per_element_week: float = 1.0
+    hold_off: str = "12h"
+    release_at: float = 0.8
+    per_element_day: int = 4
+    allowed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.items_per_shift < 1 or self.per_element_week <= 0 or self.per_element_day < 1:
+            raise WorkflowError("A guardrail that lets nothing through is a retired workflow.", where="guardrail", allowed="limits above 0")
+
+    def admit(self, candidates: Iterable[Decision], state: State, *, level: float, at: datetime) -> list[Admission]:
+        """Rule on all *candidates* of one instant, the most confident first; *state* is brought up to date."""
+        hold, rulings = duration(self.hold_off), []
+        shift = int((at - EPOCH) / duration(self.shift))
+        if shift != state.shift:
+            state.shift, state.given_out = shift, 0
+        for one in sorted(candidates, key=lambda d: (-d.confidence, d.target)):
+            ruling = self._rule(one, state, level=level, at=at, hold=hold)
+            rulings.append(Admission(decision=one, ruling=ruling))
+        return rulings
+
+    def _rule(self, one: Decision, state: State, *, level: float, at: datetime, hold: timedelta) -> Ruling:
+        if self.allowed and one.action not in self.allowed:
+            return "not allowed"
+        episode = state.episodes.get(one.target)
+        if episode and at - episode.last >= hold:
+            episode = replace(episode, since=at, last=EPOCH)
+        is_open = episode is not None and episode.last > EPOCH
+        keep = 0.5 + self.release_at * (level - 0.5)
+        if is_open and episode and one.confidence >= min(keep, level):
+            state.episodes[one.target] = replace(episode, last=at)
+            return "same episode"
+        if one.confidence < level:
+            return "below level"
+        day = at.date().isoformat()
+        said = episode.said_today if episode and episode.day == day else 0
+        if said >= self.per_element_day:
+            return "over daily limit"
+        if state.given_out >= self.items_per_shift:
+            return "over budget"
+        state.given_out += 1
+        state.episodes[one.target] = Episode(since=at, last=at, day=day, said_today=said + 1)
+        return "admitted"
+
+    def level(self, past: pl.DataFrame, *, every: timedelta, floor: float = 0.5) -> float:
+        """The lowest confidence at which the past would have kept within the limits.
+
+        Parameters
+        ----------
+        past
+            Columns ``entity``, ``at``, ``confidence``: scored rows of a period taken as normal.
+        every
+            The grid of the rows.
+        floor
+            Never admit below this.
+
+        Notes
+        -----
+        All alarms of the past count as false ones, so a past with real faults only makes the level
+        stricter. Between candidate levels the step is one past score; the highest scores seen bound
+        what can be promised, so with a short past the level is the largest score plus nothing.
+        """
+        seen = past.drop_nulls("confidence").filter(pl.col("confidence").is_not_nan()).sort("entity", "at")
+        if seen.is_empty():
+            return 1.0
+        span = _span(seen["at"], every)
+        entities = seen["entity"].n_unique()
+        weekly = self.per_element_week * entities * span / timedelta(weeks=1)
+        in_shifts = self.items_per_shift * span / duration(self.shift)
+        allowed = min(weekly, in_shifts)
+        scores = seen["confidence"].to_numpy()
+        codes = seen["entity"].rank("dense").to_numpy()
+        times = seen["at"].dt.epoch("us").to_numpy()
+        tops = np.unique(scores[scores >= floor])[::-1]
+        return max(_lowest_within(tops, scores, codes, times, hold=duration(self.hold_off) // timedelta(microseconds=1), allowed=allowed), floor)
+
+
+def _span(at: pl.Series, every: timedelta) -> timedelta:
+    first, last = at.min(), at.max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return last - first + every
+
+
+def _lowest_within(
+    levels: np.ndarray[tuple[int], np.dtype[np.float64]],
+    scores: np.ndarray[tuple[int], np.dtype[np.float64]],
+    codes: Sequence[int] | np.ndarray[tuple[int], np.dtype[np.uint32]],
+    times: np.ndarray[tuple[int], np.dtype[np.int64]],
+    *,
+    hold: int,
+    allowed: float,
+) -> float:
+    """Bisection over the past's own scores: alarms after hold-off fall as the level rises."""
+
+    def alarms(level: float) -> int:
+        above = np.flatnonzero(scores >= level)
+        count, entity, quiet_until = 0, None, 0
+        for i in above.tolist():
+            if codes[i] != entity or times[i] >= quiet_until:
+                count += 1
+            entity, quiet_until = codes[i], times[i] + hold
+        return count
+
+    if not len(levels):
+        return 1.0
+    low, high = 0, len(levels)  # levels[:k] keep within the limit
+    while low < high:
+        middle = (low + high) // 2
+        if alarms(float(levels[middle])) <= allowed:
+            low = middle + 1
+        else:
+            high = middle
+    if low == 0:
+        return float(np.nextafter(levels[0], 2.0))
+    return float(levels[low - 1])

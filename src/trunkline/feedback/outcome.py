@@ -1,0 +1,63 @@
+"""Where the verdict on a decision comes from, and what counts as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from trunkline.core.clock import duration
+from trunkline.core.errors import WorkflowError
+
+Verdict = Literal["confirmed", "wrong", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueOutcome:
+    """The person who works the item says how it turned out, within a time after which it is unknown.
+
+    >>> QueueOutcome(within="3d").verdict("approved")
+    'unknown'
+    """
+
+    within: str = "3d"
+
+    def __post_init__(self) -> None:
+        duration(self.within)
+
+    def verdict(self, closure: str) -> Verdict:
+        """Only an explicit word is a verdict: approving an item does not confirm it."""
+        return "confirmed" if closure == "confirmed" else "wrong" if closure == "wrong" else "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketOutcome:
+    """The closure code of the ticket says how it turned out.
+
+    Codes in no list are unknown, and unknown is never counted as either.
+
+    >>> rule = TicketOutcome(within="3d", confirmed=("fixed",), wrong=("not a fault",), unknown=("no fault found",))
+    >>> rule.verdict("Fixed"), rule.verdict("no fault found"), rule.verdict("duplicate")
+    ('confirmed', 'unknown', 'unknown')
+    """
+
+    within: str = "3d"
+    confirmed: Iterable[str] = ("fixed",)
+    wrong: Iterable[str] = ("not a fault",)
+    unknown: Iterable[str] = ("no fault found", "self-cleared")
+
+    def __post_init__(self) -> None:
+        duration(self.within)
+        lists = [*self.confirmed, *self.wrong, *self.unknown]
+        twice = {code for code in lists if lists.count(code) > 1}
+        if twice:
+            raise WorkflowError(f"The closure code {sorted(twice)[0]!r} stands in two lists.", where="feedback", allowed="each code in one list")
+
+    def verdict(self, closure: str) -> Verdict:
+        """What a ticket's closure code says about the decision that opened it."""
+        word = closure.strip().casefold()
+        if word in {c.casefold() for c in self.confirmed}:
+            return "confirmed"
+        if word in {c.casefold() for c in self.wrong}:
+            return "wrong"
+        return "unknown"

@@ -1,0 +1,143 @@
+"""Rows and scores become decisions: the workflow's own function, then its guardrail, slot by slot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trunkline.core.canonical import content_hash
+from trunkline.core.values import Decision, Reason, Row
+from trunkline.decisions.guardrail import State
+from trunkline.workflow import Workflow
+
+Mode = Literal["live", "shadow", "replay"]
+Explain = Callable[[str, datetime], tuple[Reason, ...]]
+LEARN_LEVEL_FROM = timedelta(weeks=2)
+
+
+@dataclass(slots=True)
+class Finding:
+    """A decision that was admitted, and how long its episode lasted."""
+
+    decision: Decision
+    until: datetime
+
+    @property
+    def entity(self) -> str:
+        """Which element."""
+        return self.decision.target
+
+    @property
+    def at(self) -> datetime:
+        """The slot in which it was first said."""
+        assert self.decision.at is not None
+        return self.decision.at
+
+
+@dataclass(slots=True)
+class Decided:
+    """What came of deciding a stretch of rows."""
+
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    levels: list[tuple[datetime, float]] = field(default_factory=list)
+
+
+def decide(
+    workflow: Workflow,
+    rows: pl.DataFrame,
+    scores: npt.NDArray[np.float64],
+    *,
+    level: Callable[[datetime], float],
+    state: State,
+    mode: Mode,
+    release: str = "",
+    explain: Explain | None = None,
+) -> Decided:
+    """Decide each row in the order of time; *state* remembers between calls.
+
+    What was not admitted is counted by its ruling in ``counts``; "none" counts rows about which the
+    workflow said nothing, "cannot judge" rows without a score.
+    """
+    done = Decided()
+    open_findings: dict[str, Finding] = {}
+    assert workflow.decide is not None
+    assert workflow.features is not None
+    word = workflow.features.entity
+    for at, batch in _slots(rows, scores):
+        candidates = []
+        for row, score in batch(word):
+            if np.isnan(score):
+                done.counts["cannot judge"] += 1
+                continue
+            said = workflow.decide(row, score)
+            if said is None:
+                done.counts["none"] += 1
+            else:
+                candidates.append(replace(said, at=at, known_at=row["known_at"], workflow=workflow.name, release=release, mode=mode))
+        for ruled in workflow.guardrail.admit(candidates, state, level=level(at), at=at):
+            done.counts[ruled.ruling] += 1
+            one = ruled.decision
+            if ruled.ruling == "admitted":
+                finding = Finding(_finished(one, explain), at)
+                open_findings[one.target] = finding
+                done.findings.append(finding)
+            elif ruled.ruling == "same episode" and one.target in open_findings:
+                open_findings[one.target].until = at
+    return done
+
+
+def _finished(one: Decision, explain: Explain | None) -> Decision:
+    assert one.at is not None
+    reasons = explain(one.target, one.at) if explain else ()
+    if one.because:  # the workflow's own order of reasons comes first, what the model adds follows
+        reasons = tuple(sorted(reasons, key=lambda r: one.because.index(r.column) if r.column in one.because else len(one.because)))
+    identity = {"workflow": one.workflow, "release": one.release, "mode": one.mode, "target": one.target, "at": one.at, "action": one.action}
+    return replace(one, reasons=reasons, id=content_hash(identity)[:16])
+
+
+def _slots(rows: pl.DataFrame, scores: npt.NDArray[np.float64]) -> Iterator[tuple[datetime, Callable[[str], Iterator[tuple[Row, float]]]]]:
+    """Rows slot by slot in the order of time."""
+    ordered = rows.with_columns(_score=pl.Series(scores)).sort("at", "entity")
+    columns: Mapping[str, list[Any]] = ordered.drop("_score").to_dict(as_series=False)
+    values = ordered["_score"].to_list()
+    for at, indices in groupby(range(ordered.height), key=columns["at"].__getitem__):
+        numbers = list(indices)
+        yield at, lambda word, numbers=numbers: ((Row(columns, i, entity=word), values[i] if values[i] is not None else np.nan) for i in numbers)  # type: ignore[misc]
+
+
+def level_over_time(workflow: Workflow, scored: pl.DataFrame, *, every: timedelta, begin: datetime, end: datetime, step: timedelta = timedelta(weeks=1)) -> Callable[[datetime], float]:
+    """The level of admission at each time, learned only from scores before it.
+
+    Until two weeks are scored the level comes from the limits alone, taking the scores at their
+    word: 1 - score is how often so strange a row comes by itself.
+    """
+    rail = workflow.guardrail
+    known: list[tuple[datetime, float]] = [(begin, level_at_word(workflow, entities=scored["entity"].n_unique(), every=every))]
+    at = begin + LEARN_LEVEL_FROM
+    while at < end:
+        known.append((at, rail.level(scored.filter(pl.col("at") + every <= at), every=every)))
+        at += step
+
+    def level(now: datetime) -> float:
+        return next(value for since, value in reversed(known) if since <= now or since == begin)
+
+    return level
+
+
+def level_at_word(workflow: Workflow, *, entities: int, every: timedelta) -> float:
+    """The level at which calibrated scores would keep within the limits with nothing else known."""
+    from trunkline.core.clock import duration
+
+    rail = workflow.guardrail
+    slots_a_week = timedelta(weeks=1) / every
+    per_row = min(rail.per_element_week / slots_a_week, rail.items_per_shift / (max(entities, 1) * (duration(rail.shift) / every)))
+    return float(min(max(1 - per_row, 0.5), 1 - 1e-6))

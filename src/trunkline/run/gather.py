@@ -1,0 +1,193 @@
+"""Everything a workflow looks at, through its view: KPIs on its grid, events, relations, elements, holidays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from trunkline.core.calendar import holidays_of
+from trunkline.core.clock import duration_text
+from trunkline.core.errors import BadInput, TooLittleData, UnknownName
+from trunkline.core.frames import ELEMENTS, EVENTS, RELATIONS, Facts, empty
+from trunkline.data import kpis
+from trunkline.features import Features, ParityReport, live
+from trunkline.features.parity import check as compare
+from trunkline.govern import Product, View
+from trunkline.models import Context
+from trunkline.store.opened import Store
+from trunkline.workflow import Workflow
+
+_ALL = ("network-assurance", "capacity-planning", "energy-saving", "field-operations", "security", "research")
+PRODUCTS = tuple(
+    Product(name, table=name, owner="network-data", purposes=_ALL, region="region") for name in ("measurements", "events", "relations", "elements")
+)
+"""What a workspace offers from the start. None of it is about people; products that are come with purposes of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Facts on the grid, the context models need, and the workflow fitted to the data at hand."""
+
+    workflow: Workflow
+    facts: Facts
+    context: Context
+    notes: tuple[str, ...]
+
+
+def view_for(store: Store, workflow: Workflow) -> View:
+    """The door *workflow* has to the data: the products it names, for its purpose, in its regions."""
+    offered = {product.name: product for product in PRODUCTS}
+    for name in workflow.data:
+        if name not in offered:
+            raise UnknownName("product", name, offered, where=f"data of workflow '{workflow.name}'")
+    return View(
+        store.lake,
+        workflow=workflow.name,
+        purpose=workflow.purpose,
+        products=[offered[name] for name in workflow.data],
+        journal=store.journal,
+        regions=workflow.regions or None,
+    )
+
+
+def gather(
+    store: Store,
+    workflow: Workflow,
+    *,
+    every: timedelta | None = None,
+    rename: Mapping[str, str] | None = None,
+    until: datetime | None = None,
+) -> Gathered:
+    """The facts *workflow* works on.
+
+    Parameters
+    ----------
+    every
+        The grid; by default the workflow's own, or the data's where those are coarser.
+    rename
+        KPI name the workflow knows → name in the data: ``{"dl_volume": "Data_Volume"}``.
+    until
+        Only what was known by then.
+
+    Raises
+    ------
+    TooLittleData
+        There are no measurements.
+    """
+    assert workflow.features is not None
+    view = view_for(store, workflow)
+    records = view.read("measurements")
+    if until is not None:
+        records = records.filter(pl.col("known_at") <= until)
+    if records.is_empty():
+        raise TooLittleData("There are no measurements to look at.", next_step="trunkline data load FILES")
+    optional = {name: view.read(name).drop("region", strict=name != "elements") for name in ("events", "relations") if name in view.products}
+    elements = _newest(view.read("elements")) if "elements" in view.products else empty(ELEMENTS)
+    features, notes = _on_grid(workflow.features, records, every)
+    named = _named(records, elements)
+    computed = kpis.compute(named, every=features.every)
+    if rename:
+        computed = _renamed(computed, rename)
+    computed = computed.filter(pl.col("status") != "missing") if workflow.features.is_bound is False else computed
+    names = sorted(computed["kpi"].unique())
+    zones = dict(zip(elements["element"], elements["zone"], strict=True)) if not elements.is_empty() else {}
+    default = store.configuration.settings.zone
+    elements = _entities(elements, computed, entity=features.entity, zone=default)
+    zones = {name: zones.get(name) or default for name in elements["element"]}
+    years = computed.select(pl.col("at").dt.year().unique()).to_series().to_list()
+    holidays = holidays_of(set(zones.values()), years)
+    words = {**kpis.words(), **{name: name.replace("_", " ") for name in names if name not in kpis.words()}}
+    facts = Facts(
+        kpis=computed,
+        events=optional.get("events", empty(EVENTS)).filter(pl.lit(True) if until is None else pl.col("known_at") <= until),
+        relations=optional.get("relations", empty(RELATIONS)),
+        elements=elements,
+        holidays=holidays,
+    )
+    bound = features.bind(names)
+    told = {column: text for column, text in bound.words(words).items()}
+    context = Context(every=features.every, zones=zones, holidays=holidays, words=told)
+    fitted = workflow if features == workflow.features else _refitted(workflow, features)
+    return Gathered(fitted, facts, context, tuple(notes))
+
+
+def _refitted(workflow: Workflow, features: Features) -> Workflow:
+    assert workflow.owner is not None
+    return replace(workflow, features=features, owner=replace(workflow.owner, runbook=str(workflow.runbook)))
+
+
+def _on_grid(features: Features, records: pl.DataFrame, every: timedelta | None) -> tuple[Features, list[str]]:
+    """The features on a grid the data can fill."""
+    finest = timedelta(seconds=int(records["period_s"].median() or 0))  # type: ignore[arg-type]
+    chosen = every or max(features.every, finest)
+    if chosen < finest:
+        raise BadInput(f"The data come every {duration_text(finest)}; they cannot be split into {duration_text(chosen)}.", allowed=f"--every {duration_text(finest)} or longer")
+    notes = []
+    if chosen != features.every:
+        notes.append(f"Slots of {duration_text(chosen)} instead of the workflow's own {duration_text(features.every)}, because the data come every {duration_text(finest)}.")
+        features = Features(entity=features.entity, every=chosen, columns=features.columns, delay=features.delay)
+    return features, notes
+
+
+def _named(records: pl.DataFrame, elements: pl.DataFrame) -> pl.DataFrame:
+    """Records under the names of the inventory, where it tells which distinguished names are whose."""
+    if "dn" not in elements.columns or elements.is_empty():
+        return records
+    pairs = elements.select("element", dn=pl.col("dn").str.split("|")).explode("dn").drop_nulls("dn").unique("dn")
+    names = dict(zip(pairs["dn"], pairs["element"], strict=True))
+    return records.with_columns(element=pl.col("element").replace(names))
+
+
+def _renamed(computed: pl.DataFrame, rename: Mapping[str, str]) -> pl.DataFrame:
+    known = set(computed["kpi"].unique())
+    for wanted, given in rename.items():
+        if given not in known:
+            raise UnknownName("KPI", given, sorted(known), where=f"--kpi {wanted}={given}")
+    back = {given: wanted for wanted, given in rename.items()}
+    return computed.with_columns(kpi=pl.col("kpi").replace(back))
+
+
+def _newest(elements: pl.DataFrame) -> pl.DataFrame:
+    return elements.unique("element", keep="last", maintain_order=True)
+
+
+def _entities(elements: pl.DataFrame, computed: pl.DataFrame, *, entity: str, zone: str) -> pl.DataFrame:
+    """The inventory, and with it the elements that bring KPIs and stand in none.
+
+    Those count as whatever the workflow looks at; a workflow about any "element" looks at all that bring KPIs.
+    """
+    known = set(elements["element"])
+    measured = computed["element"].unique().sort()
+    others = [name for name in measured if name not in known]
+    added = pl.DataFrame({"element": others}, schema={"element": pl.String}).with_columns(zone=pl.lit(zone), kind=pl.lit(entity))
+    together = pl.concat([elements, added], how="diagonal_relaxed").with_columns(pl.col("zone").fill_null(zone))
+    if entity == "element":
+        together = together.with_columns(kind=pl.when(pl.col("element").is_in(measured.implode())).then(pl.lit(entity)).otherwise("kind"))
+    return together
+
+
+def bound(found: Gathered) -> Features:
+    """The workflow's features with one column for each KPI there is."""
+    assert found.workflow.features is not None
+    return found.workflow.features.bind(sorted(found.facts.kpis["kpi"].unique()))
+
+
+def parity(found: Gathered, *, days: float) -> ParityReport:
+    """Play the newest *days* through the live evaluator, in the order they became known, and compare with history."""
+    features, facts = bound(found), found.facts
+    last = facts.kpis["at"].max()
+    assert isinstance(last, datetime)
+    start = last - timedelta(days=days)
+    at_work = live(features, elements=facts.elements, relations=facts.relations, holidays=facts.holidays)
+    early = pl.col("known_at") <= start
+    at_work.update(kpis=facts.kpis.filter(early), events=facts.events.filter(early))
+    at_work.advance(start)
+    rows = []
+    for (known,), batch in facts.kpis.filter(~early).sort("known_at").partition_by("known_at", as_dict=True, maintain_order=True).items():
+        at_work.update(kpis=batch, events=facts.events.filter((pl.col("known_at") > start) & (pl.col("known_at") <= known)))
+        rows.append(at_work.advance(known))
+        start = known
+    return compare(features, facts, pl.concat(rows))

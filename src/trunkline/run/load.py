@@ -1,0 +1,288 @@
+"""Files into the workspace: taken in, recognised by content, read, kept; what cannot be used is put aside and counted.
+
+Every file goes through the intake first: the same content under two names is one file. Series are
+keyed by what was measured, so a longer export of the same weeks adds what is new and a changed value
+is a restatement.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import polars as pl
+
+from trunkline.core.clock import duration
+from trunkline.core.errors import BadFile, BadInput, UnknownName
+from trunkline.core.frames import RECORDS
+from trunkline.data import column_map, counters, events, guess, inventory, pm_xml, series, sniff
+from trunkline.store.intake import Arrival
+from trunkline.store.opened import Store
+
+Progress = Callable[[str, float], None]
+MEASUREMENTS = "measurements"
+PRODUCTS = (MEASUREMENTS, "events", "relations", "elements")
+_ENOUGH = 200_000  # rows collected before an append: Delta wants few large ones
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How files are to be read where they do not say themselves.
+
+    ``arrival`` tells when a file was received: "period end" plus the delay of the configuration, or
+    "file time" (its modification time, right for a directory that the network writes into and wrong
+    for copies).
+    """
+
+    column_map: str | Path | None = None
+    zone: str | None = None
+    assume_zone: str | None = None
+    every: str | None = None
+    arrival: Literal["period end", "file time"] = "period end"
+    received_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """What became of one file."""
+
+    path: str
+    kind: str
+    rows: int = 0
+    quarantined: int = 0
+    notes: tuple[str, ...] = ()
+    state: Literal["loaded", "seen before", "refused", "dry run"] = "loaded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What became of all files."""
+
+    files: tuple[FileReport, ...]
+    unmapped: pl.DataFrame
+    """Counters without a map entry: object class, counter, how many values. They are kept under the vendor's name."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was guessed, repaired and put aside, each once."""
+        counts = Counter(one.kind for one in self.files if one.state in {"loaded", "dry run"})
+        said = [f"Read {count} {_plural(kind, count)}." for kind, count in counts.items()]
+        said += [f"{n} file(s) had been taken in before, under this or another name, and changed nothing." for n in [sum(f.state == "seen before" for f in self.files)] if n]
+        aside = sum(f.quarantined for f in self.files)
+        said += [f"{aside} record(s) could not be used and lie in the quarantine with line and reason: trunkline data quarantine."] if aside else []
+        said += [f"{f.path}: {note}" for f in self.files if f.state == "refused" for note in f.notes]
+        if not self.unmapped.is_empty():
+            said.append(f"{self.unmapped.height} counters are in no map and are kept under the vendor's own names: trunkline data list --unmapped.")
+        repeated = Counter(note for f in self.files if f.state in {"loaded", "dry run"} for note in f.notes)
+        said += [note if count == 1 else f"{note} ({count} files)" for note, count in repeated.items()]
+        return tuple(said)
+
+    @property
+    def rows(self) -> int:
+        """Rows that were read."""
+        return sum(f.rows for f in self.files)
+
+    def frame(self) -> pl.DataFrame:
+        """One row per file."""
+        return pl.DataFrame(
+            [(f.path, f.kind, f.rows, f.quarantined, f.state) for f in self.files],
+            schema={"file": pl.String, "kind": pl.String, "rows": pl.Int64, "quarantined": pl.Int64, "state": pl.String},
+            orient="row",
+        )
+
+
+def paths_of(files: Iterable[str | Path]) -> list[Path]:
+    """The files meant: each as given, of a folder all that lie in it, sorted.
+
+    Raises
+    ------
+    BadInput
+        A path that is not there; or nothing was given.
+    """
+    found: list[Path] = []
+    for given in map(Path, files):
+        if given.is_dir():
+            found += sorted(p for p in given.rglob("*") if p.is_file() and not p.name.startswith("."))
+        elif given.exists():
+            found.append(given)
+        else:
+            beside = sorted(p.name for p in given.parent.iterdir()) if given.parent.is_dir() else []
+            raise UnknownName("file", str(given), beside[:50], where=str(given.parent.resolve()))
+    if not found:
+        raise BadInput("No file was given.", allowed="files, or folders with files in them")
+    return list(dict.fromkeys(found))
+
+
+def load(store: Store, files: Sequence[str | Path], *, options: Options | None = None, dry_run: bool = False, progress: Progress | None = None) -> Loaded:
+    """Take *files* in and keep what is in them; a file that cannot be read does not stop the others."""
+    return _Loading(store, options or Options(), dry_run).run(paths_of(files), progress)
+
+
+class _Loading:
+    """One load: collects frames per table and appends them in large pieces."""
+
+    def __init__(self, store: Store, options: Options, dry_run: bool) -> None:
+        self.store, self.options, self.dry_run = store, options, dry_run
+        self.map = None if options.column_map is None else column_map.load(options.column_map)
+        self.waiting: dict[str, list[pl.DataFrame]] = {}
+        self.rows = 0
+        self.newest = 0
+        self.reports: list[FileReport] = []
+        self.unmapped: list[pl.DataFrame] = []
+        self.maps = counters.load_maps()
+        self.delay = duration(store.configuration.settings.delay)
+
+    def run(self, paths: list[Path], progress: Progress | None) -> Loaded:
+        for number, path in enumerate(paths, start=1):
+            self.reports.append(self.one(path))
+            if self.rows >= _ENOUGH:
+                self.flush()
+            if progress:
+                progress("reading files", number / len(paths))
+        self.flush()
+        return Loaded(files=tuple(self.reports), unmapped=_counted(self.unmapped))
+
+    def one(self, path: Path) -> FileReport:
+        kind, why = _kind(path)
+        if kind == "unknown":
+            return self.refuse(path, kind, why)
+        arrival = None
+        if not self.dry_run:
+            arrival = self.store.intake.accept(kind, path, self.received(path) or self.store.clock())
+            if not arrival.is_new:
+                return FileReport(path=str(path), kind=kind, state="seen before")
+            self.newest = max(self.newest, arrival.sequence)
+        try:
+            read = self.read(path, kind, arrival)
+        except BadInput as refused:
+            return self.refuse(path, kind, refused, arrival)
+        return replace(read, state="dry run") if self.dry_run else read
+
+    def refuse(self, path: Path, kind: str, refused: BadInput, arrival: Arrival | None = None) -> FileReport:
+        if not self.dry_run:
+            self.store.intake.quarantine(arrival or path, reason=refused.what, line=getattr(refused, "line", None))
+        return FileReport(path=str(path), kind=kind, quarantined=1, notes=(str(refused),), state="refused")
+
+    def received(self, path: Path) -> datetime | None:
+        if self.options.received_at is not None:
+            return self.options.received_at
+        if self.options.arrival == "file time":
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return None
+
+    def read(self, path: Path, kind: str, arrival: Arrival | None) -> FileReport:
+        source = f"{path.name}#{arrival.sequence}" if arrival else path.name
+        if kind == "pm_xml":
+            return self.measurements(path, source, arrival)
+        if kind == "records":
+            frame = pl.read_parquet(path).with_columns(source=pl.lit(source))
+            self.keep(MEASUREMENTS, frame)
+            return FileReport(path=str(path), kind=kind, rows=frame.height)
+        if kind == "series":
+            found = series.read(path, self.columns(path), assume_zone=self.options.assume_zone)
+            guessed = () if self.map else tuple(f"{path.name}: {line.rstrip()}" for line in found.map.explain())
+            self.keep(MEASUREMENTS, found.records.with_columns(source=pl.lit(source)))
+            return self.report(path, kind, found.records.height, found.quarantine, (*found.notes, *guessed), arrival)
+        if kind in {"alarms", "states", "works"}:
+            told = events.read(path, cast("Any", kind), zone=self.options.zone, assume_zone=self.options.assume_zone)
+            self.keep("events", told.events.with_columns(source=pl.lit(source)))
+            return self.report(path, kind, told.events.height, told.quarantine, told.notes, arrival)
+        if kind == "elements":
+            found_elements = inventory.read_elements(path)
+            self.keep("elements", found_elements.elements)
+            return self.report(path, kind, found_elements.elements.height, found_elements.quarantine, found_elements.notes, arrival)
+        related = inventory.read_relations(path)
+        self.keep("relations", related.relations)
+        return self.report(path, kind, related.relations.height, related.quarantine, related.notes, arrival)
+
+    def measurements(self, path: Path, source: str, arrival: Arrival | None) -> FileReport:
+        file = pm_xml.read(path, source=source, received_at=self.received(path), delay=self.delay, zone=self.options.zone)
+        mapped = counters.map_counters(file.counters, self.maps)
+        self.keep(MEASUREMENTS, mapped.records)
+        self.unmapped.append(mapped.unmapped)
+        return self.report(path, "pm_xml", mapped.records.height, file.quarantine, file.notes, arrival)
+
+    def columns(self, path: Path) -> column_map.ColumnMap:
+        chosen = self.map or guess.guess(path)
+        if self.options.zone:
+            chosen = replace(chosen, zone=self.options.zone)
+        if self.options.every:
+            chosen = replace(chosen, every=duration(self.options.every))
+        return chosen
+
+    def report(self, path: Path, kind: str, rows: int, quarantine: Iterable[Any], notes: Iterable[str], arrival: Arrival | None) -> FileReport:
+        aside = list(quarantine)
+        if arrival is not None:
+            for one in aside:
+                self.store.intake.quarantine(arrival, reason=one.reason, line=one.line, excerpt=one.excerpt)
+        return FileReport(path=str(path), kind=kind, rows=rows, quarantined=len(aside), notes=tuple(notes))
+
+    def keep(self, table: str, frame: pl.DataFrame) -> None:
+        self.waiting.setdefault(table, []).append(frame)
+        self.rows += frame.height
+
+    def flush(self) -> None:
+        for table, frames in self.waiting.items():
+            if not self.dry_run:
+                together = _prepared(self.store, table, frames)
+                self.store.lake.append(table, together, transaction=(f"load {table}", self.newest))
+        self.waiting, self.rows = {}, 0
+
+
+def _kind(path: Path) -> tuple[str, BadInput]:
+    """What *path* is; beside it the reason where it is unknown."""
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"
+    if is_parquet and set(RECORDS) <= set(pl.read_parquet_schema(path)):
+        return "records", BadInput("")
+    found = sniff.look(path)
+    return found.kind, found.error or BadFile(f"It is not known what this file is: {found.why}.", path=path)
+
+
+def _prepared(store: Store, table: str, frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Frames of one table as one, with the region each row belongs to."""
+    layout = store.lake.layout(table)
+    together = pl.concat(frames, how="diagonal_relaxed")
+    region = store.configuration.settings.region
+    if "region" in layout.columns:
+        given = pl.col("region") if "region" in together.columns else pl.lit(None, dtype=pl.String)
+        together = together.with_columns(region=given.fill_null(region))
+    if "aggregate" in layout.columns:
+        given = pl.col("aggregate") if "aggregate" in together.columns else pl.lit(None, dtype=pl.String)
+        together = together.with_columns(aggregate=given)
+    missing = [name for name in layout.columns if name not in together.columns]
+    together = together.with_columns(pl.lit(None, dtype=layout.columns[name]).alias(name) for name in missing)
+    return together if layout.further else together.select(list(layout.columns))
+
+
+def listed(store: Store) -> pl.DataFrame:
+    """Every file that was taken in."""
+    aside = Counter(one.sequence for one in store.intake.quarantined())
+    found = [(a.sequence, a.source, a.name, a.received_at, a.size, aside[a.sequence]) for a in store.intake.after(0)]
+    schema = {"number": pl.Int64, "kind": pl.String, "file": pl.String, "received_at": pl.Datetime("us", "UTC"), "bytes": pl.Int64, "quarantined": pl.Int64}
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def newest(store: Store, product: str, limit: int) -> pl.DataFrame:
+    """The newest rows of a product."""
+    if product not in PRODUCTS:
+        raise UnknownName("product", product, PRODUCTS)
+    found = store.lake.read(product)
+    time = next((c for c in ("at", "start") if c in found.collect_schema()), None)
+    return (found.sort(time, descending=True) if time else found).head(limit).collect()
+
+
+def _counted(unmapped: list[pl.DataFrame]) -> pl.DataFrame:
+    frames = [f for f in unmapped if not f.is_empty()]
+    if not frames:
+        return pl.DataFrame(schema={"object_class": pl.String, "counter": pl.String, "values": pl.Int64})
+    return pl.concat(frames, how="diagonal_relaxed").group_by("object_class", "counter").agg(pl.col("values").sum()).sort("object_class", "counter")
+
+
+def _plural(kind: str, count: int) -> str:
+    word = {"pm_xml": "measurement file", "series": "series file", "records": "file of records"}.get(kind, f"file of {kind}")
+    return word if count == 1 else word.replace("file", "files", 1)

@@ -1,0 +1,300 @@
+"""What a workflow would have said about a past its reader knows, beside what dummies would have said.
+
+Nothing is acted on. Every speaker (the workflow's model, last week, chance) is judged the same way:
+it walks forward through time, knows only what came before, and gets the same limits per shift and
+per element. Where no truth is at hand the replay makes some: it hides faults of known kind in a copy
+of the data and counts who finds them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from trunkline.core.clock import duration
+from trunkline.core.frames import Facts
+from trunkline.decisions.guardrail import State
+from trunkline.features import history
+from trunkline.models import Context
+from trunkline.models.dummies import LastWeek, RandomAlarm
+from trunkline.run.deciding import Decided, Finding, decide, level_over_time
+from trunkline.run.forward import Scored, judged_from, walk
+from trunkline.run.proportion import Proportion
+from trunkline.simulator import faults
+from trunkline.workflow import Workflow
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How one speaker did against known faults."""
+
+    speaker: str
+    found: Proportion
+    by_kind: Mapping[str, Proportion]
+    false_per_week: float
+    """Findings outside any fault, per element and week."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    """One who judges: the workflow's own model or a dummy, with all it said."""
+
+    name: str
+    scored: Scored
+    decided: Decided
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What it said, in the order of time."""
+        return self.decided.findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Everything a replay found; prints as its summary."""
+
+    workflow: Workflow
+    every: timedelta
+    rows: pl.DataFrame
+    judged_from: datetime
+    until: datetime
+    speakers: tuple[Speaker, ...]
+    """The workflow first, then its dummies."""
+    self_test: tuple[Tally, ...]
+    """Against faults hidden in a copy of the data; empty where there was too little of it."""
+    against_truth: tuple[Tally, ...]
+    """Against the truth the reader gave; empty where none was given."""
+    context: Context
+    baseline_used: Mapping[str, int]
+    """How many series were judged by "week", "day" or "level"."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the workflow would have said."""
+        return self.speakers[0].findings
+
+    @property
+    def elements(self) -> int:
+        """How many elements were judged."""
+        return self.rows["entity"].n_unique()
+
+    @property
+    def columns(self) -> list[str]:
+        """The feature columns."""
+        return [c for c in self.rows.columns if c not in {"entity", "at", "known_at"}]
+
+    @property
+    def shifts(self) -> float:
+        """How many shifts were judged."""
+        return (self.until - self.judged_from) / duration(self.workflow.guardrail.shift)
+
+    def said_too(self, finding: Finding) -> list[str]:
+        """Which dummies spoke of the same element during the same episode, half a day either way."""
+        near = timedelta(hours=12)
+        return [
+            one.name
+            for one in self.speakers[1:]
+            if any(f.entity == finding.entity and finding.at - near <= f.at <= finding.until + near for f in one.findings)
+        ]
+
+    def frame(self) -> pl.DataFrame:
+        """Findings as a frame: entity, at, until, confidence, why."""
+        schema = {"entity": pl.String, "at": self.rows.schema["at"], "until": self.rows.schema["at"], "confidence": pl.Float64, "why": pl.String}
+        return pl.DataFrame(
+            [(f.entity, f.at, f.until, f.decision.confidence, "; ".join(r.text for r in f.decision.reasons[:3])) for f in self.findings], schema=schema, orient="row"
+        )
+
+    def __repr__(self) -> str:
+        said = f"{len(self.findings)} finding{'s' * (len(self.findings) != 1)}"
+        return f"<Replay of {self.workflow.name}: {self.elements} element(s), {self.shifts:.0f} shifts judged, {said}>"
+
+
+def replay(
+    workflow: Workflow,
+    facts: Facts,
+    *,
+    context: Context,
+    start: datetime | None = None,
+    truth: pl.DataFrame | None = None,
+    self_test: bool = True,
+    emitted_after: timedelta | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Replay:
+    """Replay *workflow* over *facts*.
+
+    Parameters
+    ----------
+    facts
+        KPIs and what is known beside them, as :func:`trunkline.run.facts.gather` returns.
+    start
+        Where to begin judging; by default after a quarter of the span, at most six weeks.
+    truth
+        Columns ``entity``, ``start``, ``end``: faults the reader knows of; ``kind`` may stand beside.
+    self_test
+        Hide faults of known kind in a copy of the data and count who finds them.
+
+    Raises
+    ------
+    TooLittleData
+        Too few periods; nothing is claimed.
+    """
+    assert workflow.features is not None
+    told = progress or (lambda _step, _share: None)
+    told("features", 0.0)
+    bound = workflow.features.bind(sorted(facts.kpis["kpi"].unique()))
+    rows = history(bound, facts)
+    begin = judged_from(rows, every=context.every, asked=start)
+    delay = emitted_after if emitted_after is not None else duration(bound.delay)
+    speak = _Speech(workflow=workflow, context=context, begin=begin, delay=delay, seed=seed)
+    speakers = tuple(
+        speak.of(name, model, rows, lambda share, name=name: told(name, share))  # type: ignore[misc]
+        for name, model in [(workflow.name, workflow.model), *dummies(seed)]
+    )
+    last = rows["at"].max()
+    assert isinstance(last, datetime)
+    until = last + context.every
+    tested = ()
+    if self_test and until - begin >= timedelta(weeks=2):
+        hidden, planted = hide(facts, begin=begin, every=context.every, seed=seed)
+        if not planted.is_empty():
+            rows_with = history(bound, hidden)
+            heard = tuple(
+                speak.of(name, model, rows_with, lambda share, name=name: told(f"self-test: {name}", share))  # type: ignore[misc]
+                for name, model in [(workflow.name, workflow.model), *dummies(seed)]
+            )
+            tested = tuple(tally(one, planted, begin=begin, until=until) for one in heard)
+    known = () if truth is None else tuple(tally(one, truth.filter(pl.col("end") >= begin), begin=begin, until=until) for one in speakers)
+    fitted = speakers[0].scored.stretches[-1].fitted
+    used = Counter(getattr(fitted, "baseline_used", {}).values())
+    return Replay(
+        workflow=workflow,
+        every=context.every,
+        rows=rows,
+        judged_from=begin,
+        until=until,
+        speakers=speakers,
+        self_test=tested,
+        against_truth=known,
+        context=context,
+        baseline_used=dict(used),
+    )
+
+
+def dummies(seed: int) -> list[tuple[str, Any]]:
+    """Who stands beside every model: last week, and chance."""
+    return [("last week", LastWeek()), ("chance", RandomAlarm(seed=seed))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Speech:
+    """How every speaker is heard: same rows, same limits, same walk."""
+
+    workflow: Workflow
+    context: Context
+    begin: datetime
+    delay: timedelta
+    seed: int
+
+    def of(self, name: str, model: Any, rows: pl.DataFrame, progress: Callable[[float], None]) -> Speaker:
+        scored = walk(model, rows, context=self.context, start=self.begin, emitted_after=self.delay, seed=self.seed, progress=progress)
+        judged = scored.rows["at"] >= self.begin
+        last = rows["at"].max()
+        assert isinstance(last, datetime)
+        level = level_over_time(self.workflow, scored.frame, every=self.context.every, begin=self.begin, end=last)
+        is_own = name == self.workflow.name
+        decided = decide(
+            self.workflow if is_own else _plain(self.workflow),
+            scored.rows.filter(judged),
+            scored.scores[judged.to_numpy()],
+            level=level,
+            state=State(),
+            mode="replay",
+            explain=scored.explain if is_own else None,
+        )
+        return Speaker(name=name, scored=scored, decided=decided)
+
+
+def _plain(workflow: Workflow) -> Workflow:
+    """The same limits around a decide that only looks at the score: how a dummy decides."""
+    from trunkline.decisions.threshold import Above
+
+    return replace(workflow, decide=Above(0.5), owner=replace(workflow.owner, runbook=str(workflow.runbook))) if workflow.owner else workflow
+
+
+def hide(facts: Facts, *, begin: datetime, every: timedelta, seed: int, per_week: float = 0.7) -> tuple[Facts, pl.DataFrame]:
+    """A copy of *facts* with faults of known kind hidden from *begin* on, and where they are.
+
+    Each fault is written into one KPI of one element; constant KPIs are left alone. Truth has the
+    columns ``entity``, ``kpi``, ``kind``, ``start``, ``end``.
+    """
+    random = np.random.default_rng([seed, 97])
+    per_hour = max(1, int(timedelta(hours=1) / every))
+    changed, truth = [], []
+    for (element,), of_element in facts.kpis.sort("at").partition_by("element", as_dict=True).items():
+        telling = [k for (k,), part in of_element.partition_by("kpi", as_dict=True).items() if (part["value"].n_unique() > 8)]
+        if not telling or every > timedelta(hours=1):
+            changed.append(of_element)
+            continue
+        slots = of_element.select("at").unique().sort("at")["at"]
+        first = int(slots.search_sorted(begin))
+        plan = faults.plan(len(slots), seed=int(random.integers(2**31)), per_week=per_week, per_hour=per_hour, first=first, midnight=_midnight(slots, per_hour))
+        mine = {n: telling[int(random.integers(len(telling)))] for n in range(len(plan))}
+        for kpi, series in of_element.partition_by("kpi", as_dict=True).items():
+            dense = pl.DataFrame({"at": slots}).join(series, on="at", how="left", maintain_order="left")
+            values = dense["value"].to_numpy().astype(float)
+            most = 1.0 if np.nanmax(values, initial=0.0) <= 1.0 else 100.0 if "percent" in kpi[0].lower() or "%" in kpi[0] else np.inf
+            here = [f for n, f in enumerate(plan) if mine[n] == kpi[0]]
+            new = faults.inject_all(values, here, seed=seed, per_hour=per_hour, most=most)
+            changed.append(dense.with_columns(value=pl.Series(new).fill_nan(None)).filter(pl.col("element").is_not_null()).select(of_element.columns))
+            truth += [(element, kpi[0], f.kind, slots[f.start], slots[min(f.stop, len(slots) - 1)]) for f in here]
+    time = facts.kpis.schema["at"]
+    planted = pl.DataFrame(truth, schema={"entity": pl.String, "kpi": pl.String, "kind": pl.String, "start": time, "end": time}, orient="row")
+    return replace(facts, kpis=pl.concat(changed)), planted
+
+
+def _midnight(slots: pl.Series, per_hour: int) -> int:
+    first = slots[0]
+    return (24 - first.hour) * per_hour % (24 * per_hour)
+
+
+def tally(speaker: Speaker, truth: pl.DataFrame, *, begin: datetime, until: datetime, grace: timedelta = timedelta(hours=12)) -> Tally:
+    """Count which faults *speaker* spoke of while they lasted, and what it said outside of any.
+
+    A finding within *grace* after a fault is neither: it may be its end that was noticed.
+    """
+    found: Counter[str] = Counter()
+    there: Counter[str] = Counter()
+    excused: set[int] = set()
+    for row in truth.iter_rows(named=True):
+        kind = row.get("kind") or "fault"
+        there[kind] += 1
+        hits = [f for f in speaker.findings if f.entity == row["entity"] and row["start"] <= f.at < row["end"]]
+        found[kind] += bool(hits)
+        excused |= {id(f) for f in speaker.findings if f.entity == row["entity"] and row["start"] <= f.at < row["end"] + grace}
+    weeks = (until - begin) / timedelta(weeks=1) * max(speaker.scored.rows["entity"].n_unique(), 1)
+    false = sum(id(f) not in excused for f in speaker.findings)
+    return Tally(
+        speaker=speaker.name,
+        found=Proportion(sum(found.values()), sum(there.values())),
+        by_kind={kind: Proportion(found[kind], there[kind]) for kind in sorted(there)},
+        false_per_week=false / weeks if weeks else float("nan"),
+    )
+
+
+def best_columns(finding: Finding, columns: Sequence[str], most: int = 2) -> list[str]:
+    """The columns to draw for a finding: those its reasons speak of, else the first."""
+    named = list(dict.fromkeys(r.column for r in finding.decision.reasons if r.column in columns))
+    return (named or list(columns))[:most]
+
+
+__all__ = ["Progress", "Replay", "Speaker", "Tally", "best_columns", "dummies", "hide", "replay", "tally"]

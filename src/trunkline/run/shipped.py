@@ -1,0 +1,77 @@
+"""Find a workflow: by name among the registered ones, or in the user's own file."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from trunkline.core import registry
+from trunkline.core.canonical import sha256
+from trunkline.core.errors import BadFile, TrunklineError, UnknownName, WorkflowError
+from trunkline.workflow import Workflow
+
+
+def find(name: str | Path) -> Workflow:
+    """The workflow called *name*, or the one the file *name* holds as ``workflow``.
+
+    A workflow file is Python and runs with the rights of who loads it.
+
+    Raises
+    ------
+    UnknownName
+        Neither a registered workflow nor a file; shows the closest.
+    WorkflowError
+        The file holds a workflow that may not load; names what is left out.
+    """
+    if isinstance(name, Path) or str(name).endswith(".py"):
+        return _from_file(Path(name))
+    found = registry.load("workflows", str(name))
+    if not isinstance(found, Workflow):
+        raise WorkflowError(f"What is registered as '{name}' is no Workflow but {type(found).__name__}.")
+    return found
+
+
+def name_of(name: str | Path) -> str:
+    """The name of a workflow given by name or file."""
+    return find(name).name if str(name).endswith(".py") else str(name)
+
+
+def names() -> list[str]:
+    """Registered workflows."""
+    return list(registry.names("workflows"))
+
+
+def _from_file(path: Path) -> Workflow:
+    if not path.is_file():
+        raise UnknownName("workflow file", str(path), [str(p) for p in sorted(Path().glob("*.py"))] or names())
+    folder = str(path.resolve().parent)
+    spec = spec_from_file_location(f"trunkline_user_{sha256(str(path.resolve()).encode())[:8]}_{path.stem.replace('-', '_')}", path)
+    if spec is None or spec.loader is None:
+        raise BadFile("This is no Python file.", path=path)
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, folder)  # so that it can import the helper beside it
+    try:
+        spec.loader.exec_module(module)
+    except TrunklineError:
+        raise
+    except SyntaxError as broken:
+        raise BadFile(f"It is not valid Python: {broken.msg}.", path=path, line=broken.lineno) from broken
+    except Exception as broken:
+        raise BadFile(f"It fails when it is run: {type(broken).__name__}: {broken}.", path=path, line=_line(broken, path)) from broken
+    finally:
+        sys.path.remove(folder)
+    found = getattr(module, "workflow", None)
+    if not isinstance(found, Workflow):
+        raise WorkflowError(f"{path} defines no `workflow`.", allowed="workflow = Workflow(...)", next_step="trunkline workflow new NAME writes one to start from.")
+    return found
+
+
+def _line(broken: BaseException, path: Path) -> int | None:
+    trace, line = broken.__traceback__, None
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename) == path or trace.tb_frame.f_code.co_filename == str(path.resolve()):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

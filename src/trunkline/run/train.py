@@ -1,0 +1,279 @@
+"""From history to a candidate release: contenders walk held-out weeks, gates judge, the best is fitted on all.
+
+Where nobody labelled the held-out weeks, accuracy is judged on a copy of them with faults of known
+kind hidden inside; the verdict says so.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from trunkline.core.canonical import plain, sha256
+from trunkline.core.clock import duration, utc_text
+from trunkline.core.frames import Facts
+from trunkline.features import history
+from trunkline.gates import Evidence, Part, Verdict, joint, run_gates
+from trunkline.models import Context, Fitted
+from trunkline.models.portable import load, pack, unpack
+from trunkline.run.forward import Scored, judged_from, walk
+from trunkline.run.replay import dummies, hide
+from trunkline.store.lake import dataset_hash
+from trunkline.workflow import Release, Workflow
+
+Progress = Callable[[str, float], None]
+HELD_OUT = 0.25
+COMPUTES_WITH = ("trunkline", "numpy", "polars", "scikit-learn", "lightgbm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """One model on the held-out weeks: its evidence and what each gate said."""
+
+    name: str
+    model: Any
+    scored: Scored
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def result(self) -> str:
+        """The joint verdict."""
+        return joint(self.verdicts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A trained release, not yet in use: what it is, the signed model file, and how it came through."""
+
+    release: Release
+    model_file: bytes
+    fitted: Fitted
+    contenders: tuple[Contender, ...]
+    card: Mapping[str, Any]
+
+    @property
+    def winner(self) -> Contender:
+        """The contender that became the release."""
+        return self.contenders[0]
+
+    def __repr__(self) -> str:
+        gates = ", ".join(f"{v.gate} {v.result}" for v in self.winner.verdicts)
+        return f"<Candidate {self.release.id} of {self.release.workflow}: {self.winner.name}, {self.winner.result} ({gates})>"
+
+
+def train(
+    workflow: Workflow,
+    facts: Facts,
+    *,
+    context: Context,
+    signer: Any,
+    labels: Callable[[pl.DataFrame], npt.NDArray[Any] | None] | None = None,
+    contenders: Mapping[str, Any] | None = None,
+    emitted_after: timedelta | None = None,
+    seed: int = 0,
+    at: datetime,
+    progress: Progress | None = None,
+) -> Candidate:
+    """Train *workflow*'s model, and every contender beside it, and let the gates judge.
+
+    Parameters
+    ----------
+    labels
+        Gives the label of each row (see :class:`~trunkline.gates.Evidence`), None where nobody knows.
+    contenders
+        Other models to try. One replaces the workflow's own only if it passes where that does not,
+        and it is then named in the card; the workflow itself is not changed.
+
+    Raises
+    ------
+    TooLittleData
+        There is not enough history to hold any of it out.
+    """
+    assert workflow.features is not None
+    told = progress or (lambda _step, _share: None)
+    bound = workflow.features.bind(sorted(facts.kpis["kpi"].unique()))
+    delay = emitted_after if emitted_after is not None else duration(bound.delay)
+    told("features", 0.0)
+    rows = history(bound, facts)
+    split = _split(rows, every=context.every)
+    hidden, planted = hide(facts, begin=split, every=context.every, seed=seed)
+    bench = _Bench(
+        workflow=workflow,
+        rows=rows,
+        with_faults=None if planted.is_empty() else history(bound, hidden),
+        planted=planted,
+        labels=labels,
+        context=context,
+        split=split,
+        delay=delay,
+        seed=seed,
+        signer=signer,
+    )
+    tried = []
+    for name, model in {type(workflow.model).__name__: workflow.model, **(contenders or {})}.items():
+        tried.append(bench.judge(name, model, lambda share, name=name: told(name, share)))  # type: ignore[misc]
+    winner = next((one for one in tried if one.result == "pass"), tried[0])
+    told("fit on all", 0.0)
+    fitted = winner.model.fit(rows, labels=labels(rows) if labels else None, context=context, seed=seed)
+    model_file = pack(fitted.save(), signer=signer)
+    first, last = rows["at"].min(), rows["at"].max()
+    training = {
+        "rows": rows.height,
+        "entities": rows["entity"].n_unique(),
+        "columns": [c for c in rows.columns if c not in {"entity", "at", "known_at"}],
+        "first": first,
+        "last": last,
+        "dataset": dataset_hash(rows),
+        "seed": seed,
+    }
+    level = workflow.guardrail.level(winner.scored.frame, every=context.every)
+    policy = {
+        "level": level,
+        "control": workflow.control,
+        "purpose": workflow.purpose,
+        "safe_default": workflow.safe_default,
+        "gates": [plain(g) for g in workflow.gates],
+        "model": winner.name,
+    }
+    release = Release(
+        workflow=workflow.name,
+        hash=workflow.hash,
+        model=_model_hash(fitted),
+        training=plain(training),
+        policy=plain(policy),
+        versions={**{name: version(name) for name in COMPUTES_WITH}, "python": platform.python_version()},
+    )
+    tried.sort(key=lambda one: one is not winner)
+    card = {
+        "made_at": utc_text(at),
+        "held_out_from": utc_text(split),
+        "faults": "none known" if planted.is_empty() else f"{planted.height} hidden by seed {seed}",
+        "contenders": {one.name: {"result": one.result, "gates": [plain(v) for v in one.verdicts]} for one in tried},
+    }
+    return Candidate(release=release, model_file=model_file, fitted=fitted, contenders=tuple(tried), card=plain(card))
+
+
+def _model_hash(fitted: Fitted) -> str:
+    """Content hash of a model whatever key signed it, so that equal models are equal everywhere."""
+    return sha256(pack(fitted.save()))
+
+
+def _split(rows: pl.DataFrame, *, every: timedelta) -> datetime:
+    """The last quarter is held out, at most four weeks, never so much that nothing can be learned."""
+    begin = judged_from(rows, every=every)
+    first, last = rows["at"].min(), rows["at"].max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return max(begin, last + every - max(min((last - first) * HELD_OUT, timedelta(weeks=4)), every))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """Every contender is judged on the same rows, by the same faults, beside the same dummies."""
+
+    workflow: Workflow
+    rows: pl.DataFrame
+    with_faults: pl.DataFrame | None
+    planted: pl.DataFrame
+    labels: Callable[[pl.DataFrame], npt.NDArray[Any] | None] | None
+    context: Context
+    split: datetime
+    delay: timedelta
+    seed: int
+    signer: Any
+
+    def judge(self, name: str, model: Any, progress: Callable[[float], None]) -> Contender:
+        scored, evidence = self._evidence(model, self.rows, self._labels(self.rows), progress)
+        if self.with_faults is not None:
+            truth = event_labels(self.with_faults.filter(pl.col("at") >= self.split), self.planted)
+            _, injected = self._evidence(model, self.with_faults, truth, progress)
+            evidence = _with(evidence, injected=injected)
+        return Contender(name=name, model=model, scored=scored, verdicts=run_gates(self.workflow.gates, evidence))
+
+    def _labels(self, rows: pl.DataFrame) -> npt.NDArray[Any] | None:
+        return self.labels(rows.filter(pl.col("at") >= self.split)) if self.labels else None
+
+    def _walk(self, model: Any, rows: pl.DataFrame, progress: Callable[[float], None] | None = None) -> Scored:
+        labels = self.labels(rows) if self.labels else None
+        return walk(model, rows, context=self.context, start=self.split, labels=labels, emitted_after=self.delay, seed=self.seed, progress=progress)
+
+    def _evidence(self, model: Any, rows: pl.DataFrame, labels: npt.NDArray[Any] | None, progress: Callable[[float], None]) -> tuple[Scored, Evidence]:
+        scored = self._walk(model, rows, progress)
+        held = (rows["at"] >= self.split).to_numpy()
+        before = rows.filter((pl.col("at") < self.split) & (pl.col("at") >= self.split - timedelta(weeks=2)))
+        return scored, Evidence(
+            rows=rows.filter(held),
+            scores=scored.scores[held],
+            labels=labels,
+            split="time",
+            every=self.context.every,
+            entities=rows["entity"].n_unique(),
+            baselines={who: self._walk(dummy, rows).scores[held] for who, dummy in dummies(self.seed)},
+            train=Part(before),
+            time_one=_one_at_a_time(scored, rows.filter(held)),
+            reload=lambda: _rescored(scored, rows, self.signer)[held],
+            seed=self.seed,
+        )
+
+
+def event_labels(rows: pl.DataFrame, truth: pl.DataFrame) -> npt.NDArray[np.int64]:
+    """The number of the fault each row falls into, 0 for none; two faults never share a row."""
+    labels = np.zeros(rows.height, dtype=np.int64)
+    entity, at = rows["entity"], rows["at"]
+    for number, fault in enumerate(truth.iter_rows(named=True), start=2):  # 1 would mean "positive, event unknown"
+        labels[((entity == fault["entity"]) & (at >= fault["start"]) & (at < fault["end"])).to_numpy()] = number
+    return labels
+
+
+def _one_at_a_time(scored: Scored, held: pl.DataFrame) -> Callable[[int], object]:
+    """Score one row with the context it needs, as a live service would."""
+    fitted = scored.stretches[-1].fitted
+    of_entity = {str(k[0]): part for k, part in scored.rows.partition_by("entity", as_dict=True).items()}
+    keys = list(zip(held["entity"].to_list(), held["at"].to_list(), strict=True))
+
+    def one(index: int) -> object:
+        entity, at = keys[index]
+        rows = of_entity[entity]
+        stop = int(rows["at"].search_sorted(at, side="right"))
+        start = int(rows["at"].search_sorted(at - fitted.lookback))
+        return fitted.score(rows.slice(start, stop - start))[-1]
+
+    return one
+
+
+def _rescored(scored: Scored, rows: pl.DataFrame, signer: Any) -> npt.NDArray[np.float64]:
+    """The same walk with every fit saved and loaded again."""
+    scores = np.full(rows.height, np.nan)
+    numbered = rows.with_row_index("_n")
+    for stretch in scored.stretches:
+        again = load(unpack(pack(stretch.fitted.save(), signer=signer), signer=signer))
+        part = numbered.filter((pl.col("at") >= stretch.begin - again.lookback) & (pl.col("at") < stretch.end))
+        mine = (part["at"] >= stretch.begin).to_numpy()
+        scores[part["_n"].to_numpy()[mine]] = again.score(part.drop("_n"))[mine]
+    return scores
+
+
+def _with(evidence: Evidence, *, injected: Evidence) -> Evidence:
+    import dataclasses
+
+    return dataclasses.replace(evidence, injected=injected)
+
+
+def figures(verdicts: Sequence[Verdict]) -> list[tuple[str, str, str, str]]:
+    """Verdicts as table rows: gate, result, figure against bar, why."""
+    return [(v.gate, v.result, _against(v), v.why) for v in verdicts]
+
+
+def _against(verdict: Verdict) -> str:
+    if verdict.value is None:
+        return ""
+    bar = "" if verdict.bar is None else f" / {verdict.bar:.4g}"
+    return f"{verdict.value:.4g}{bar}"

@@ -1,0 +1,153 @@
+"""What the workspace knows by name: releases, verdicts, decisions, receipts and outcomes.
+
+The catalogue is the present; the journal is how it came to be. Both are written in one transaction,
+so neither can say what the other does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+from sqlalchemy import Column, Connection, Dialect, Engine, Float, Integer, String, Table, Text, TypeDecorator, insert, select, update
+
+from trunkline.core.canonical import canonical
+from trunkline.core.clock import utc_text
+from trunkline.core.errors import WorkspaceError
+from trunkline.core.frames import TIME
+from trunkline.store.database import metadata, prepare, reading
+
+FORMAT = 1
+"""Of the whole workspace: catalogue, lake layouts, journal entries, intake."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant as ISO 8601 text in UTC: it sorts, it is readable, and every database keeps it."""
+
+    impl = String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the library's signature
+        return None if value is None else utc_text(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
+
+
+class Canonical(TypeDecorator[Any]):
+    """A plain value as canonical JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else canonical(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        return None if value is None else msgspec.json.decode(value)
+
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("workflow", String, nullable=False, index=True),
+    Column("state", String, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("model", String, nullable=False),  # blob of the signed model file
+    Column("verdict", String),  # joint verdict of its gates, None before they ran
+    Column("waiver", String),
+    Column("body", Canonical, nullable=False),  # the Release, field by field
+    Column("card", Canonical, nullable=False),  # what training recorded by itself: metrics, gates, held-out span
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("workflow", String, nullable=False),
+    Column("release", String, nullable=False),
+    Column("mode", String, nullable=False),
+    Column("state", String, nullable=False, index=True),  # open, approved, rejected, undone, expired, advised, done, shadow
+    Column("action", String, nullable=False),
+    Column("target", String, nullable=False, index=True),
+    Column("confidence", Float, nullable=False),
+    Column("propensity", Float, nullable=False),
+    Column("at", Instant, nullable=False, index=True),
+    Column("until", Instant, nullable=False),
+    Column("known_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("route", String, nullable=False),  # the team it was proposed to
+    Column("body", Canonical, nullable=False),  # reasons, detail, the row it was taken on, receipt
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("decision", String, nullable=False, index=True),
+    Column("verdict", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", String, nullable=False),
+    Column("note", String, nullable=False),
+)
+
+states = Table(
+    "decide_states",
+    metadata,
+    Column("release", String, primary_key=True),
+    Column("mode", String, primary_key=True),
+    Column("body", Canonical, nullable=False),
+)
+
+TABLES = (meta, releases, decisions, outcomes, states)
+
+
+def open_catalogue(engine: Engine) -> None:
+    """Make the tables where they are not there yet, and refuse a workspace of another format."""
+    prepare(engine, *TABLES)
+    with engine.begin() as connection:
+        found = connection.execute(select(meta.c.value).where(meta.c.key == "format")).scalar()
+        if found is None:
+            connection.execute(insert(meta).values(key="format", value=str(FORMAT)))
+        elif found != str(FORMAT):
+            raise WorkspaceError(
+                f"This workspace is of format {found}.", allowed=f"format {FORMAT}", next_step="Open it with the release of Trunkline that wrote it."
+            )
+
+
+def add(connection: Connection, table: Table, **values: Any) -> bool:
+    """Add a row unless its key is there; says whether it was new."""
+    keys = [column for column in table.primary_key.columns if column.name in values]
+    if keys and connection.execute(select(keys[0]).where(*(c == values[c.name] for c in keys))).first():
+        return False
+    connection.execute(insert(table).values(**values))
+    return True
+
+
+def change(connection: Connection, table: Table, key: str, **values: Any) -> None:
+    """Change the row whose ``id`` is *key*."""
+    connection.execute(update(table).where(table.c.id == key).values(**values))
+
+
+def rows(engine: Engine, table: Table, *where: Any, order_by: Any = None, limit: int | None = None) -> list[Mapping[str, Any]]:
+    """Rows of *table* as mappings."""
+    query = select(table).where(*where).limit(limit)
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(query.order_by(order_by) if order_by is not None else query).mappings()]
+
+
+def frame(found: list[Mapping[str, Any]], columns: list[str]) -> pl.DataFrame:
+    """Rows as a frame; instants become UTC times, an empty list keeps its columns."""
+    data = {name: [row[name] for row in found] for name in columns}
+    built = pl.DataFrame(data, schema_overrides={name: TIME for name in columns if name in {"at", "until", "known_at", "expires_at", "made_at", "changed_at"}})
+    return built
+
+
+__all__ = ["FORMAT", "TABLES", "add", "change", "decisions", "frame", "meta", "open_catalogue", "outcomes", "releases", "rows", "states"]

@@ -1,0 +1,260 @@
+"""The intake: everything that arrived, in the order it arrived, safe on the disk before it is acknowledged.
+
+Content goes to the blobs, a numbered row goes to the database. Later steps remember how far they
+have read (``after(sequence)``) and can always start again. The same content arriving twice, under
+whatever name, is one arrival: the second is counted and its name kept.
+
+What cannot be used goes to quarantine with its line and reason, and stays countable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import BigInteger, Column, Connection, Engine, ForeignKey, Integer, Row, String, Table, UniqueConstraint, func, insert, select, update
+
+from trunkline.core.canonical import content_hash
+from trunkline.core.clock import Clock, now, utc_text
+from trunkline.store.blobs import Blobs
+from trunkline.store.database import joined, metadata, prepare, reading, transaction
+
+FORMAT = 1
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+_EXCERPT = 500
+"""Characters of a bad record that are kept: enough to recognise it, too few to be a second copy of the data."""
+
+arrivals = Table(
+    "intake_arrivals",
+    metadata,
+    Column("sequence", _NUMBER, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("source", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("received_at", String, nullable=False),
+    Column("size", _NUMBER, nullable=False),
+    Column("duplicates", _NUMBER, nullable=False),
+    Column("format", Integer, nullable=False),
+    sqlite_autoincrement=True,  # a number is never given twice, even after the newest row was removed
+)
+
+aliases = Table(
+    "intake_aliases",
+    metadata,
+    Column("sequence", _NUMBER, ForeignKey(arrivals.c.sequence), nullable=False),
+    Column("source", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("received_at", String, nullable=False),
+    UniqueConstraint("sequence", "source", "name"),
+)
+
+quarantine = Table(
+    "intake_quarantine",
+    metadata,
+    Column("id", String(64), primary_key=True),  # hash of what follows: reading a file again does not count its faults again
+    Column("sequence", _NUMBER, ForeignKey(arrivals.c.sequence)),
+    Column("file", String, nullable=False),
+    Column("line", _NUMBER),
+    Column("reason", String, nullable=False, index=True),
+    Column("excerpt", String, nullable=False),
+    Column("at", String, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One content that arrived.
+
+    Parameters
+    ----------
+    sequence
+        Its number, from 1, growing in the order of arrival. Numbers are never given twice; there may be gaps.
+    id
+        Hex SHA-256 of the content, its id in the blobs.
+    source
+        The feed it first came from.
+    name
+        The name it first came under; empty for an event.
+    received_at
+        When it first came, aware UTC.
+    size
+        Bytes.
+    is_new
+        False where this content had arrived before.
+    """
+
+    sequence: int
+    id: str
+    source: str
+    name: str
+    received_at: datetime
+    size: int
+    is_new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One record that could not be used: which file and line, why, and how it begins."""
+
+    file: str
+    line: int | None
+    reason: str
+    excerpt: str
+    at: datetime
+    sequence: int | None
+
+
+class Intake:
+    """The intake of one workspace.
+
+    Parameters
+    ----------
+    engine
+        The database.
+    blobs
+        Where contents go.
+    clock
+        Tells the time of quarantine rows; times of arrival are given with the arrival.
+
+    >>> import tempfile
+    >>> from datetime import UTC
+    >>> from trunkline.store import Blobs, open_database
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> intake = Intake(open_database(folder / "trunkline.db"), Blobs(folder / "blobs"))
+    >>> first = intake.accept("alarms", b"LINK DOWN", datetime(2026, 11, 20, 14, tzinfo=UTC))
+    >>> again = intake.accept("alarms", b"LINK DOWN", datetime(2026, 11, 20, 15, tzinfo=UTC))
+    >>> first.sequence, again.sequence, again.is_new, intake.duplicates()
+    (1, 1, False, 1)
+    """
+
+    def __init__(self, engine: Engine, blobs: Blobs, clock: Clock = now) -> None:
+        self._engine, self.blobs, self._clock = engine, blobs, clock
+        prepare(engine, arrivals, aliases, quarantine)
+
+    def accept(self, source: str, payload: bytes | Path, received_at: datetime, *, name: str | None = None) -> Arrival:
+        """Take in one event or file; when this returns it is on the disk.
+
+        Parameters
+        ----------
+        source
+            The feed it comes from.
+        payload
+            The bytes of an event, or the path of a file.
+        received_at
+            When it came, aware.
+        name
+            What it is called; a file's path where not given.
+
+        Returns
+        -------
+        Arrival
+            The first arrival of this content, ``is_new`` telling whether that is this one. Content is compared, not names:
+            an event source that may send two equal events on purpose must put a number or time into them.
+        """
+        return self.accept_many([(source, payload, received_at, name)])[0]
+
+    def accept_many(self, items: Iterable[tuple[str, bytes | Path, datetime, str | None]]) -> list[Arrival]:
+        """Take in a group of (source, payload, received_at, name) with one commit: all of them are on the disk on return."""
+        stored = []
+        for source, payload, received_at, name in items:
+            is_file = isinstance(payload, Path)
+            blob = self.blobs.put_file(payload) if isinstance(payload, Path) else self.blobs.put(payload)
+            called = name if name is not None else str(payload) if is_file else ""
+            stored.append((blob, source, called, utc_text(received_at), self.blobs.path(blob).stat().st_size))
+        with transaction(self._engine) as connection:
+            return [_enter(connection, *row) for row in stored]
+
+    def after(self, sequence: int = 0) -> Iterator[Arrival]:
+        """Arrivals with a number above *sequence*, in order."""
+        query = select(arrivals).where(arrivals.c.sequence > sequence).order_by(arrivals.c.sequence)
+        with reading(self._engine) as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query):
+                yield _arrival(row)
+
+    def read(self, arrival: Arrival) -> bytes:
+        """The content of an arrival, checked against its hash."""
+        return self.blobs.get(arrival.id)
+
+    def duplicates(self) -> int:
+        """How often content came that had come before."""
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(func.coalesce(func.sum(arrivals.c.duplicates), 0))).scalar_one())
+
+    def names(self, sequence: int) -> tuple[str, ...]:
+        """Every name under which the content of arrival *sequence* came, the first one first."""
+        first = select(arrivals.c.name).where(arrivals.c.sequence == sequence)
+        others = select(aliases.c.name).where(aliases.c.sequence == sequence).order_by(aliases.c.received_at, aliases.c.name)
+        with reading(self._engine) as connection:
+            return tuple(dict.fromkeys([*connection.execute(first).scalars(), *connection.execute(others).scalars()]))
+
+    def quarantine(
+        self, what: Arrival | str | Path, *, reason: str, line: int | None = None, excerpt: str | bytes = "", connection: Connection | None = None
+    ) -> bool:
+        """Put aside one record that cannot be used.
+
+        Parameters
+        ----------
+        what
+            The arrival it was in, or the path of a file that was never accepted.
+        reason
+            Why, in words that are the same for the same fault, so that they can be counted.
+        line
+            Line or record number, from 1; None for a whole file.
+        excerpt
+            How the record begins; at most 500 characters are kept.
+        connection
+            A transaction to join, for files with many faults.
+
+        Returns
+        -------
+        bool
+            False where exactly this was put aside before.
+        """
+        sequence, file = (what.sequence, what.name or f"event {what.sequence}") if isinstance(what, Arrival) else (None, str(what))
+        text = (excerpt.decode(errors="backslashreplace") if isinstance(excerpt, bytes) else excerpt)[:_EXCERPT]
+        fault = {"sequence": sequence, "file": file, "line": line, "reason": reason, "excerpt": text}
+        row = {**fault, "id": content_hash(fault), "at": utc_text(self._clock())}
+        with joined(self._engine, connection) as writing:
+            if writing.execute(select(quarantine.c.id).where(quarantine.c.id == row["id"])).first() is not None:
+                return False
+            writing.execute(insert(quarantine), row)
+        return True
+
+    def quarantined(self, *, reason: str | None = None, sequence: int | None = None, limit: int | None = None) -> list[Quarantined]:
+        """What was put aside, by file and line; of one *reason* or arrival, at most *limit*, where given."""
+        q = quarantine.c
+        query = select(q.file, q.line, q.reason, q.excerpt, q.at, q.sequence).order_by(q.sequence, q.file, q.line, q.id).limit(limit)
+        if reason is not None:
+            query = query.where(q.reason == reason)
+        if sequence is not None:
+            query = query.where(q.sequence == sequence)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return [Quarantined(row.file, row.line, row.reason, row.excerpt, datetime.fromisoformat(row.at), row.sequence) for row in rows]
+
+    def quarantine_reasons(self) -> dict[str, int]:
+        """How many records were put aside for each reason, the most frequent first."""
+        count = func.count().label("faults")
+        query = select(quarantine.c.reason, count).group_by(quarantine.c.reason).order_by(count.desc(), quarantine.c.reason)
+        with reading(self._engine) as connection:
+            return {row.reason: int(row.faults) for row in connection.execute(query)}
+
+
+def _enter(connection: Connection, blob: str, source: str, name: str, received_at: str, size: int) -> Arrival:
+    known = connection.execute(select(arrivals).where(arrivals.c.id == blob)).one_or_none()
+    if known is None:
+        row = {"id": blob, "source": source, "name": name, "received_at": received_at, "size": size, "duplicates": 0, "format": FORMAT}
+        sequence = connection.execute(insert(arrivals).returning(arrivals.c.sequence), row).scalar_one()
+        return Arrival(sequence, blob, source, name, datetime.fromisoformat(received_at), size)
+    connection.execute(update(arrivals).where(arrivals.c.id == blob).values(duplicates=arrivals.c.duplicates + 1))
+    if (known.source, known.name) != (source, name):
+        alias = {"sequence": known.sequence, "source": source, "name": name}
+        if connection.execute(select(aliases.c.sequence).filter_by(**alias)).first() is None:
+            connection.execute(insert(aliases), {**alias, "received_at": received_at})
+    return _arrival(known, is_new=False)
+
+
+def _arrival(row: Row[tuple[object, ...]], *, is_new: bool = True) -> Arrival:
+    return Arrival(row.sequence, row.id, row.source, row.name, datetime.fromisoformat(row.received_at), row.size, is_new)
