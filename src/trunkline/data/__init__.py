@@ -22,6 +22,24 @@ _HOME = {
     "map_counters": "counters",
     "write_name": "counter_names",
     "write_values": "counter_names",
+    # series
+    "ColumnMap": "column_map",
+    "SeriesFile": "series",
+    "ValueColumn": "column_map",
+    "guess_series": "series:guess",
+    "read_series": "series:read",
+    # events and inventory
+    "EventFile": "events",
+    "read_alarms": "events",
+    "read_states": "events",
+    "read_works": "events",
+    "read_elements": "inventory",
+    "read_relations": "inventory",
+    "relations_of": "inventory",
+    # what is this file?
+    "Sniffed": "sniff",
+    "sniff_files": "sniff:files",
+    "sniff_kind": "sniff:kind",
     # KPIs
     "Kpi": "kpi_definitions",
     "KpiSet": "kpi_definitions",

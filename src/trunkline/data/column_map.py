@@ -235,6 +235,11 @@ def from_mapping(said: Mapping[str, Any], *, where: str) -> ColumnMap:
         clock.zone(said["zone"])
     said["values"] = tuple(_value(v, i, where) for i, v in enumerate(_list("values", said["values"], where), start=1))
     columns = ColumnMap(**said)
+    named = [(v.name, v.element) for v in columns.values]
+    if twice := sorted({name for name, element in named if named.count((name, element)) > 1}):
+        raise BadInput(
+            f"Two [[values]] are called '{twice[0]}'.", where=where, allowed="each name once (wide files: once per element)", next_step="Rename one of them."
+        )
     if columns.layout == "long" and not (columns.kpi and columns.value):
         raise BadInput(
             "A long file needs the columns of the KPI's name and of its value.",

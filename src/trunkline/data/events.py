@@ -226,7 +226,7 @@ def _lines(found: Table, columns: _Columns, formats: Mapping[str, str], zone: st
         if name not in formats:
             at[name], wrong[name] = [None] * len(element), [None] * len(element)
             continue
-        instant, reason = times.instants(cells, formats[name], of=of, zone=zone, where=str(found.path))
+        instant, reason = times.instants(cells, formats[name], of=of, zone=zone, path=found.path, lines=found.lines)
         at[name] = instant.to_list()
         blank = cells.is_null() | (cells.cast(pl.String).str.strip_chars() == "")
         wrong[name] = reason.set(blank, None).to_list()

@@ -16,6 +16,7 @@ from trunkline.data import numbers, table, times
 from trunkline.data.column_map import Aggregate, Choice, ColumnMap, Layout, ValueColumn
 from trunkline.data.words import (
     IDENTIFIER,
+    INTEGRITY,
     KPI_COLUMN,
     LABEL,
     PERIOD,
@@ -251,7 +252,7 @@ def _layout(found: table.Table, sample: pl.DataFrame, roles: _Roles, decimal: Li
     if kpi and numeric:
         value = next((c for c in numeric if VALUE_COLUMN.search(c)), numeric[0] if len(numeric) == 1 else "")
         if value:
-            return _long(found, kpi, value, element, element_choice, unused)
+            return _long(found, kpi, value, element, element_choice, unused | {c: "" for c in (*roles.time, roles.until) if c})
     kept, left = _without_identifiers(sample, numeric, decimal)
     unused |= left | {c: "text" for c in roles.text if c not in element}
     if not kept:
@@ -260,6 +261,7 @@ def _layout(found: table.Table, sample: pl.DataFrame, roles: _Roles, decimal: Li
             path=found.path,
             allowed="at least one column of numbers beside the times",
             next_step=f"The columns are {', '.join(repr(c) for c in found.cells.columns[:12])}. If numbers have a decimal comma, separate columns by ';'."
+            + _units_in(sample, roles.text)
             + (f" Left out: {'; '.join(f'{c!r}, {why}' for c, why in list(left.items())[:4])}." if left else ""),
         )
     wide = _wide(found, kept) if not element else None
@@ -273,12 +275,24 @@ def _layout(found: table.Table, sample: pl.DataFrame, roles: _Roles, decimal: Li
     return "plain", element, "", "", values, [*choices, *_value_choices(values, found)], unused
 
 
+def _units_in(sample: pl.DataFrame, columns: list[str]) -> str:
+    """What to say where numbers carry their units: scaled ones (kb/s here, Mb/s there) would be read wrong."""
+    for column in columns:
+        told = sample[column].drop_nulls().head(50).to_list() if sample[column].dtype == pl.String else []
+        example = next((c for c in told if re.fullmatch(r"[+-]?[\d.,]+ ?[A-Za-z][A-Za-z/]{0,6}", c.strip())), "")
+        if example:
+            return f" Numbers carry units ('{example}' in '{column}'): export them raw."
+    return ""
+
+
 def _without_identifiers(sample: pl.DataFrame, numeric: list[str], decimal: Literal[".", ","]) -> tuple[list[str], dict[str, str]]:
     kept, left = [], {}
     for column in numeric:
         values = numbers.parse(sample[column], decimal)[0].drop_nulls()
         if LABEL.search(column) and values.n_unique() <= (20 if column.lower() in ("label", "class") else 3):
             left[column] = "the header and its few values speak of a label; watching the answer would be cheating"
+        elif INTEGRITY.search(column):
+            left[column] = "the header speaks of how whole the data are, not of the network"
         elif IDENTIFIER.search(column):
             left[column] = "the header speaks of an identifier or a place, not of a measurement"
         elif PERIOD.search(column) and values.n_unique() <= 3:
@@ -297,7 +311,7 @@ def _without_identifiers(sample: pl.DataFrame, numeric: list[str], decimal: Lite
 def _element(found: table.Table, sample: pl.DataFrame, roles: _Roles) -> tuple[tuple[str, ...], Choice]:
     """The columns that name the element: by their header, then by whether they make element and time unique."""
     stem = Choice("element", taken=f"'{element_from(found.path)}' (the file's name)", confidence=0.7, why="no column names elements")
-    whole = [c for c in roles.numeric if _whole_numbers(sample[c])]
+    whole = [c for c in roles.numeric if _whole_numbers(sample[c]) and not speaks_of_kpi(c)]
     candidates = [(c, worth) for c in roles.text + whole if (worth := 2 * element_rank(c) + (c in roles.text)) > 1 and not KPI_COLUMN.search(c)]
     if not candidates:
         repeated = [c for c in roles.text if not KPI_COLUMN.search(c) and 1 < sample[c].n_unique() <= max(2, sample.height // 2)]
@@ -351,6 +365,7 @@ def _long(found: table.Table, kpi: str, value: str, element: tuple[str, ...], el
     values = tuple(_value_column(n, found, names) for n in names)
     used = {kpi, value, *element}
     unused |= {c: "not needed in a long file" for c in found.cells.columns if c not in used and c not in unused}
+    unused = {c: why for c, why in unused.items() if why}
     choices = [Choice("layout", taken="long: a line per element and KPI", confidence=0.9, why=f"'{kpi}' names the KPI and '{value}' its value"), element_choice]
     return "long", element, kpi, value, values, [*choices, *_value_choices(values, found)], unused
 
@@ -367,7 +382,7 @@ def _value_column(column: str, found: table.Table, all_columns: list[str]) -> Va
 
 def _not_percent(value: ValueColumn, sample: pl.DataFrame, decimal: Literal[".", ","]) -> ValueColumn:
     """A header that says percent above values that never pass 1: they are shares."""
-    if value.unit != "%":
+    if value.unit != "%" or (sample[value.column].dtype == pl.String and sample[value.column].str.contains("%", literal=True).any()):
         return value
     told = numbers.parse(sample[value.column], decimal)[0].drop_nulls()
     is_share = len(told) >= 50 and bool(told.is_between(0, 1).all()) and told.n_unique() > 10

@@ -10,33 +10,32 @@ import polars as pl
 
 Decimal = Literal[".", ","]
 
-NO_VALUE = frozenset(
-    (
-        "",
-        "-",
-        "--",
-        "---",
-        "n/a",
-        "na",
-        "n.a.",
-        "n/v",
-        "null",
-        "(null)",
-        "none",
-        "nil",
-        "nan",
-        "\\n",
-        "?",
-        ".",
-        "/0",
-        "k.a.",
-        "missing",
-        "no data",
-        "nodata",
-        "invalid",
-    )
-    + ("#n/a", "#na", "#div/0!", "#div/0", "#value!", "#ref!", "#name?", "#num!", "#null!", "#wert!", "#nv", "#bezug!")  # spreadsheets, English and German
+_BLANKS = (
+    "",
+    "-",
+    "--",
+    "---",
+    "?",
+    ".",
+    "\\n",
+    "/0",
+    "n/a",
+    "na",
+    "n.a.",
+    "n/v",
+    "k.a.",
+    "null",
+    "(null)",
+    "none",
+    "nil",
+    "nan",
+    "missing",
+    "no data",
+    "nodata",
+    "invalid",
 )
+_SPREADSHEET = ("#n/a", "#na", "#nv", "#div/0!", "#div/0", "#value!", "#wert!", "#ref!", "#bezug!", "#name?", "#num!", "#null!")
+NO_VALUE = frozenset((*_BLANKS, *_SPREADSHEET))
 """What sources write where they have no value, in lower case. Vendors, databases and spreadsheets (English and German)."""
 
 _GROUP = r"[ '\u2019\u00a0\u202f\u2009]"

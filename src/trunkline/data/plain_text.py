@@ -56,12 +56,12 @@ def read_bytes(path: Path, *, most: int | None = None) -> tuple[bytes, bool]:
     BadFile
         It is a folder, not there, not readable, empty, half a gzip, or unpacks to more than :data:`MOST_BYTES`.
     """
-    if path.is_dir():
-        raise BadFile("This is a folder, not a file.", path=path, allowed="one file", next_step=f"Name its files, e.g. {path}/*")
     try:
         with path.open("rb") as file:
             # A gzip grows when unpacked, so as many packed bytes as wanted ones are always enough.
             raw = file.read() if most is None else file.read(most)
+    except IsADirectoryError as folder:
+        raise BadFile("This is a folder, not a file.", path=path, allowed="one file", next_step=f"Name its files, e.g. {path}/*") from folder
     except FileNotFoundError as missing:
         raise BadFile("There is no such file.", path=path, next_step="Check the name and the folder.") from missing
     except PermissionError as denied:

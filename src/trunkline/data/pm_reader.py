@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 ROOTS = ("measCollecFile", "measDataFile")
 _LONGEST_TEXT = 1024 * 1024
 _LONGEST_NAME = 4096
+_LONGEST_NUMBER = 400  # the longest plain decimal of a double has 325 digits
 _DEEPEST = 64
 _MOST_QUARANTINED = 10_000
 _FLUSH = 400_000  # results held as text before they become numbers
 _LONGEST_PERIOD = timedelta(days=31)
 _EARLIEST, _LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
-_NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
+_NUMBER = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _IS_NUMBER = re.compile(_NUMBER, re.ASCII)
 _NOTHING = frozenset({"", "nil", "null", "nan", "n/a", "none"})
 _DURATION = re.compile(r"(-)?P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?", re.ASCII)
@@ -432,7 +433,7 @@ class Reader:
             return
         objects = np.repeat(np.arange(self._first_object, len(self._object_name), dtype=np.uint32), self._counts)
         text = pl.Series("text", self._texts, dtype=pl.String)
-        is_number = text.str.contains(_NUMBER)
+        is_number = (text.str.len_bytes() <= _LONGEST_NUMBER) & text.str.contains(_NUMBER)
         value = text.set(~is_number, None).cast(pl.Float64, strict=False)
         rest = (~is_number | ~value.is_finite().fill_null(value=True)).arg_true().to_list()
         many: list[list[float | None] | None] = [None] * len(self._texts)
@@ -482,7 +483,7 @@ def _numbers(text: str) -> list[float | None] | None:
         if one.lower() in _NOTHING:
             numbers.append(None)
             continue
-        if not _IS_NUMBER.match(one) or not math.isfinite(number := float(one)):
+        if len(one) > _LONGEST_NUMBER or not _IS_NUMBER.match(one) or not math.isfinite(number := float(one)):
             return None
         numbers.append(number)
     return numbers

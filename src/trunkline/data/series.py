@@ -41,7 +41,7 @@ class SeriesFile:
     ----------
     records
         RECORDS, and ``aggregate``: how values of one KPI become one in a longer slot. Sorted by
-        element, name, at, known_at.
+        name, element, at, known_at.
     quarantine
         The lines, or single cells of them, that could not be used: line, reason, excerpt.
     notes
@@ -102,9 +102,10 @@ def read(path: str | Path, columns: ColumnMap | None = None, *, assume_zone: str
     bad += _bad_cells(found, bad_cells, rows["at"].is_not_null())
     quarantine = tuple(sorted([*found.quarantine, *bad]))
     _refuse_if_mostly_bad(path, found, int(good.sum()), quarantine, columns)
-    kept = rows.with_columns(wide).filter(rows["at"].is_not_null() & ~spoilt)
-    marks = [c.filter(rows["at"].is_not_null() & ~spoilt) for c in bad_cells]
-    records, more = _records(kept, marks, columns, values, path)
+    use = rows["at"].is_not_null() & ~spoilt
+    order = _order(rows.with_columns(wide), use, columns)
+    kept = rows.with_columns(wide)[order]
+    records, more = _records(kept, [c.gather(order) for c in bad_cells], columns, values, path)
     return SeriesFile(_laid_out(records, path), quarantine=quarantine, notes=tuple(notes + more), map=columns, lines=found.asked, good=int(good.sum()))
 
 
@@ -189,7 +190,7 @@ def _instants(found: Table, columns: ColumnMap, names: Sequence[str], element: p
     of = element
     if columns.layout == "long":
         of = found.cells.select(pl.concat_str([pl.lit(element), pl.col(columns.kpi).cast(pl.String)], separator="\x00")).to_series()
-    return times.instants(cells, columns.time_format, of=of, zone=zone, where=str(found.path))
+    return times.instants(cells, columns.time_format, of=of, zone=zone, path=found.path, lines=found.lines)
 
 
 def _bad_lines(found: Table, wrong: pl.Series) -> list[Quarantined]:
@@ -257,6 +258,13 @@ def _refuse_if_mostly_bad(path: Path, found: Table, good: int, quarantine: tuple
     )
 
 
+def _order(rows: pl.DataFrame, use: pl.Series, columns: ColumnMap) -> pl.Series:
+    """The lines to use, by KPI, element and time: sorted once here, 600,000 lines instead of millions of records later."""
+    keys = ["kpi", "element"] if columns.layout == "long" else ["element"]
+    ranks = [pl.col(k).cast(pl.Enum(rows[k].drop_nulls().unique().sort())) for k in keys]
+    return rows.select(*ranks, "at", "line", index=pl.int_range(pl.len(), dtype=pl.UInt32)).filter(use).sort(*keys, "at", "line")["index"]
+
+
 def _records(kept: pl.DataFrame, wrong: list[pl.Series], columns: ColumnMap, values: tuple[ValueColumn, ...], path: Path) -> tuple[pl.DataFrame, list[str]]:
     """Records of the good lines: once each, restated in order, one per slot."""
     notes: list[str] = []
@@ -267,14 +275,14 @@ def _records(kept: pl.DataFrame, wrong: list[pl.Series], columns: ColumnMap, val
         notes += moved
     key = ["element", "kpi"] if columns.layout == "long" else ["element"]
     crowded = kept.select(pl.struct([*key, "slot"]).is_duplicated()).to_series() if kept.height else pl.Series([], dtype=pl.Boolean)
-    single = _melted(kept.filter(~crowded), [w.filter(~crowded) for w in wrong], columns, values)
     if not crowded.any():
-        return single, notes
+        return _melted(kept, wrong, columns, values), notes
+    single = _melted(kept.filter(~crowded), [w.filter(~crowded) for w in wrong], columns, values)
     many = _melted(kept.filter(crowded), [w.filter(crowded) for w in wrong], columns, values)
     versions, said = _restated(many, path, all_keys=single.height)
     notes += said
     merged, said = _merged(versions, every)
-    return pl.concat([single, merged]), notes + said
+    return pl.concat([single, merged]).sort("name", "element", "slot", "known_at", "version"), notes + said
 
 
 def _melted(kept: pl.DataFrame, wrong: list[pl.Series], columns: ColumnMap, values: tuple[ValueColumn, ...]) -> pl.DataFrame:
@@ -289,7 +297,7 @@ def _melted(kept: pl.DataFrame, wrong: list[pl.Series], columns: ColumnMap, valu
         whole = kept.filter(~wrong[0]).select(*index, key="kpi", value="value 0")
         return whole.join(names, on="key", how="inner").drop("key", "of")
     parts = []
-    for i, (bad, value) in enumerate(zip(wrong, values, strict=True)):
+    for i, (bad, value) in sorted(enumerate(zip(wrong, values, strict=True)), key=lambda item: (item[1][1].name, item[1][1].element)):
         part = kept.filter(~bad) if bad.any() else kept
         told = pl.lit(value.element) if columns.layout == "wide" else pl.col("element")
         parts.append(
@@ -344,7 +352,7 @@ def _merged(versions: pl.DataFrame, every: timedelta | None) -> tuple[pl.DataFra
     merged = last.group_by(slot, maintain_order=True).agg(
         pl.col("line").max(),
         pl.col("at").min(),
-        pl.col("end").max(),
+        (pl.col("at").min() + every).alias("end"),
         pl.col("known_at").max(),
         pl.lit(0, dtype=pl.Int64).alias("version"),
         pl.when(value.count() > 0).then(chosen).alias("value"),
@@ -369,7 +377,5 @@ def _laid_out(records: pl.DataFrame, path: Path) -> pl.DataFrame:
             known_at=pl.col("known_at") + pl.duration(microseconds=pl.col("version")),
             source=pl.lit(path.name),
             aggregate="aggregate",
-        )
-        .cast(dict(RECORDS))  # type: ignore[arg-type]
-        .sort("element", "name", "at", "known_at")
+        ).cast(dict(RECORDS))  # type: ignore[arg-type]
     )

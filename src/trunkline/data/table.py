@@ -92,7 +92,7 @@ def load(path: str | Path, *, separator: str | None = None, encoding: str | None
         It is no table: no text, one column only, a header without rows, or lines that do not fit the header.
     """
     path = Path(path)
-    if not path.is_dir() and path.is_file() and _starts_with(path, PARQUET):
+    if _starts_with(path, PARQUET):
         return _parquet(path)
     text = read_text(path, encoding=encoding, most=most)
     lines = text.text.split("\n")
@@ -243,10 +243,14 @@ def _name_columns(above: list[tuple[int, list[str]]], width: int, data_from: int
     below: list[str] = []
     if len(above) > 1 and all(_UNIT.fullmatch(c) for c in above[-1][1]):
         below = above.pop()[1]
+    # The first line that names every column once is the header; what follows it and is no data yet are bad lines.
+    whole = next((i for i, (_, r) in enumerate(above) if len(_trimmed(r)) == width and all(r[1:width]) and len(set(r[:width])) == width), None)
+    if whole is not None and whole < len(above) - 1:
+        data_from = above[whole + 1][0]
+        above = above[: whole + 1]
     line, raw = above[-1]
-    raw = [*raw]
-    raw[0] = raw[0].removeprefix("#").strip()
     raw = [c.replace("\x00", "") for c in raw]
+    raw[0] = raw[0].removeprefix("#").strip()
     if len(_trimmed(raw)) < width:
         raw += [""] * (width - len(raw))
         missing = sum(1 for c in raw if not c)
@@ -297,9 +301,9 @@ def _rows(path: Path, lines: list[str], header: _Header, separator: str, why: st
         {LINE: pl.int_range(header.data_from, header.data_from + len(texts), dtype=pl.Int64, eager=True), "text": pl.Series(texts, dtype=pl.String)}
     )
     blank = numbered["text"].str.strip_chars(f" {separator}\t\u00a0\ufeff\x1a") == ""
-    comment = numbered["text"].str.starts_with("#") if any(line.startswith("#") for line in texts) else blank
+    comment = numbered["text"].str.starts_with("#") & ~numbered["text"].str.contains(separator, literal=True)
     numbered = _set_aside_unreadable(numbered.filter(~blank & ~comment), bad, replaced=replaced)
-    has_quotes = any('"' in line for line in texts)
+    has_quotes = bool(numbered["text"].str.contains('"', literal=True).any())
     joined: list[tuple[int, str]] = []
     if has_quotes:
         numbered, joined = _join_open_quotes(numbered, separator, bad)
@@ -309,7 +313,7 @@ def _rows(path: Path, lines: list[str], header: _Header, separator: str, why: st
     parts = [_split_plain(plain.filter(fits), separator, header.names)]
     careful = [*joined, *plain.filter(~fits).iter_rows()]
     if has_quotes:
-        simple, rest = _all_quoted(numbered.filter(quoted), separator, width)
+        simple, rest = _quotes_to_spare(numbered.filter(quoted), separator, width)
         parts.append(_split_plain(simple, separator, header.names))
         careful += [*rest.iter_rows()]
     parts.append(_split_carefully(sorted(careful), separator, header.names, bad))
@@ -369,21 +373,19 @@ def _named(lines: pl.Series, split: pl.DataFrame, names: list[str]) -> pl.DataFr
     return split.rename(dict(zip(split.columns, names, strict=True))).insert_column(0, lines.rename(LINE))
 
 
-def _all_quoted(numbered: pl.DataFrame, separator: str, width: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Lines in which every cell is quoted and no cell holds a quote or separator: they need no quotes at all."""
-    text = pl.col("text").str.strip_chars(" ")
+def _quotes_to_spare(numbered: pl.DataFrame, separator: str, width: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Lines whose quotes hold no separator and no quote need no quotes at all; the others come second."""
+    sep = re.escape(separator)
+    text = pl.col("text")
     simple = (
-        (text.str.count_matches('"', literal=True) == 2 * width)
-        & (text.str.count_matches(f'"{separator}"', literal=True) == width - 1)
-        & (text.str.count_matches(separator, literal=True) == width - 1)
-        & text.str.starts_with('"')
-        & text.str.ends_with('"')
+        (text.str.count_matches(separator, literal=True) == width - 1)
+        & ~text.str.contains('""', literal=True)
+        & ~text.str.contains(rf'(?:^|{sep})"[^"]*{sep}[^"]*"(?:{sep}|$)')
+        & ~text.str.contains(rf'[^{sep}"]"[^{sep}"]')
+        & (text.str.count_matches(rf'(?:^|{sep})"') == text.str.count_matches(rf'"(?:{sep}|$)'))
     )
     marked = numbered.with_columns(simple.alias("simple"))
-    return (
-        marked.filter("simple").select(LINE, pl.col("text").str.replace_all('"', "", literal=True)),
-        marked.filter(~pl.col("simple")).select(LINE, "text"),
-    )
+    return marked.filter("simple").select(LINE, text.str.replace_all('"', "", literal=True)), marked.filter(~pl.col("simple")).select(LINE, "text")
 
 
 def _join_open_quotes(numbered: pl.DataFrame, separator: str, bad: list[Quarantined]) -> tuple[pl.DataFrame, list[tuple[int, str]]]:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -39,7 +40,7 @@ _CLOCK = re.compile(
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( ?[AaPp][Mm])?")
 _EPOCHS = {"epoch s": 1, "epoch ms": 1_000, "epoch us": 1_000_000, "epoch ns": 1_000_000_000}
 _EPOCH_FROM, _EPOCH_TO = 631_152_000, 4_102_444_800  # 1990 and 2100 in seconds
-_MIDNIGHT = re.compile(r"(?<!\d)24:00(:00([.,]0+)?)?")
+_MIDNIGHT = re.compile(r"(?<=[ T_])24((?::00){0,2}(?:[.,]0+)?)(?=$| ?[ZUG+-])")
 
 
 class TimeGuess(NamedTuple):
@@ -152,7 +153,7 @@ def guess_format(cells: pl.Series, *, called: str = "") -> TimeGuess | None:
     sample = text.gather_every(max(1, len(text) // 300))
     counted: Counter[str] = Counter(f for t in sample.to_list() for f in formats_of(t))
     if not counted:
-        return _guess_epoch(text.cast(pl.Float64, strict=False), called)
+        return _guess_epoch(text.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False), called)
     read = {f: 1 - strptime(text, f).null_count() / len(text) for f, _ in counted.most_common(6)}
     best = max(read, key=lambda f: (read[f], counted[f]))
     share = read[best]
@@ -284,7 +285,7 @@ def _from_epoch(cells: pl.Series, fmt: str) -> pl.Series:
     whole = pl.repeat(None, len(cells), dtype=pl.Int64, eager=True) if numbers.dtype.is_float() else numbers.cast(pl.Int64, strict=False)
     micro = pl.select(
         pl.when(seconds.is_between(-_EPOCH_TO, 2 * _EPOCH_TO)).then(
-            pl.coalesce(whole * 1_000_000 // per_second if per_second <= 1_000_000 else whole // 1_000, (seconds * 1e6).round().cast(pl.Int64, strict=False))
+            pl.coalesce(whole * (1_000_000 // per_second) if per_second <= 1_000_000 else whole // 1_000, (seconds * 1e6).round().cast(pl.Int64, strict=False))
         )
     ).to_series()
     return micro.cast(TIME)
@@ -313,7 +314,7 @@ def _text(text: pl.Series, fmt: str) -> tuple[pl.Series, pl.Series]:
                 break
     for other, members in by_format.items():
         ends_day = [bool(_MIDNIGHT.search(m)) for m in members]
-        read_as = [_MIDNIGHT.sub(lambda m: "00:00" + (m[1] or ""), m) for m in members]
+        read_as = [_MIDNIGHT.sub(lambda found: f"00{found[1]}", m) for m in members]
         shift = pl.Series(ends_day).cast(pl.Int64).cast(pl.Duration("us")) * 86_400_000_000
         got = strptime(pl.Series(read_as, dtype=pl.String), other) + shift
         aware = "%z" in other
@@ -355,7 +356,7 @@ def _judged(cells: pl.Series, local: pl.Series, instant: pl.Series, fmt: str) ->
     return Times(frame["local"], frame["instant"], frame["wrong"])
 
 
-def instants(cells: pl.Series, fmt: str, *, of: pl.Series, zone: str | None, where: str) -> tuple[pl.Series, pl.Series]:
+def instants(cells: pl.Series, fmt: str, *, of: pl.Series, zone: str | None, path: Path, lines: pl.Series) -> tuple[pl.Series, pl.Series]:
     """The UTC instants in *cells*, and the reason where there is none.
 
     Parameters
@@ -364,8 +365,8 @@ def instants(cells: pl.Series, fmt: str, *, of: pl.Series, zone: str | None, whe
         What the lines are about; within one, order tells the two passes of a repeated hour apart.
     zone
         The zone of times without an offset; None = not known.
-    where
-        The file, for the message.
+    path, lines
+        The file and the line of each cell, for the message.
 
     Raises
     ------
@@ -380,7 +381,7 @@ def instants(cells: pl.Series, fmt: str, *, of: pl.Series, zone: str | None, whe
         example = cells.filter(naive).cast(pl.String)[0]
         raise BadInput(
             f"The times in column '{cells.name}' name no zone: '{example}'.",
-            where=where,
+            where=f"{path}, line {lines.filter(naive)[0]}",
             allowed="times with an offset such as 2026-11-20T10:45+01:00, or the IANA name of the zone they are written in",
             next_step="Add --zone UTC if they are UTC, else the operator's zone, e.g. --zone Europe/Rome.",
         )

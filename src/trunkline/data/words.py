@@ -9,7 +9,7 @@ from trunkline.data.column_map import Aggregate
 ELEMENT_WORDS = tuple(
     re.compile(p, re.IGNORECASE)
     for p in (
-        r"(^|[^a-z])(nr|eutran|utran|gsm|lte|5g|4g)?[ _-]?cell[ _-]?(du|fdd|tdd)?[ _-]?(name|id|identity|ref)?([^a-z]|$)|cell_?(name|id)$|^zelle|^cella$|^celda$|^cellule$",
+        r"(^|[^a-z])(ln|nr|w)cel[ _-]?(name|id)?([^a-z]|$)|(^|[^a-z])(nr|eutran|utran|gsm|lte|5g|4g)?[ _-]?cell[ _-]?(du|fdd|tdd)?[ _-]?(name|id|identity|ref)?([^a-z]|$)|cell_?(name|id)$|^zelle|^cella$|^celda$|^cellule$",
         r"(^|[^a-z])(sector|carrier|beam|interface|port|link|slice|snssai)[ _-]?(name|id)?([^a-z]|$)|^if_?(name|index)$",
         r"(^|[^a-z])(element|object|managed[ _-]?object|mo|dn|ldn|measobjldn|entity|resource|instance|device|target|sensor)[ _-]?(name|id)?$",
         r"(^|[^a-z])(gnb|enb|gnodeb|enodeb|nodeb|bts|ne|node|network[ _-]?element|managed[ _-]?element|host|hostname|router|switch|server)[ _-]?(du|cu)?[ _-]?(name|id)?$",
@@ -33,6 +33,7 @@ VALUE_COLUMN = re.compile(r"^(val|value|values|wert|valore|valor|valeur|measurem
 UNTIL = re.compile(r"(^|[^a-z])(end|until|to|till|ende|bis|fine|fin|stop)([^a-z]|$)|end_?time|(?<=[a-z])End(Time)?$", re.IGNORECASE)
 PERIOD = re.compile(r"granularity|period|duration|interval|^gp$|^rop$|resolution", re.IGNORECASE)
 LABEL = re.compile(r"(^|[^a-z])(label|lab|anomal\w*|unusual|outlier|is_?fault|class|ground_?truth|target|incident)([^a-z]|$)", re.IGNORECASE)
+INTEGRITY = re.compile(r"^(data[ _-]?)?(integrity|reliability|completeness)([ _-]?(%|rate))?$", re.IGNORECASE)
 IDENTIFIER = re.compile(
     r"(^|[^a-z])(id|ids|pci|n?r?arfcn|earfcn|uarfcn|tac|lac|eci|nci|cgi|ecgi|mcc|mnc|plmn|rnti|oid|uuid|serial|lat|lon|long|latitude|longitude|azimuth|"
     r"height|postcode|zip|tag|version|year|month|week|weekday|day)([^a-z]|$)|(?<=[a-z])(ID|Id)$",
@@ -44,7 +45,7 @@ _UNIT_TAIL = re.compile(
     r"^(?P<name>.*[^\s_.-])[\s_.-]+(?P<unit>%|percent|pct|kbytes|mbytes|gbytes|bytes|kbit/s|mbit/s|gbit/s|kbps|mbps|gbps|bps|kb|mb|gb|tb|ms|dbm|db|erl|erlang|kwh|mhz|seconds|secs|sec)$",
     re.IGNORECASE,
 )
-_SAME_UNIT = {"percent": "%", "pct": "%"}
+_SAME_UNIT = {"percent": "%", "pct": "%", "none": "", "-": "", "n/a": ""}
 
 # In this order: a "drop rate" is a rate, a "max throughput" a maximum, an "attempt" a count.
 _RULES: tuple[tuple[Aggregate, re.Pattern[str], str], ...] = (
@@ -54,7 +55,7 @@ _RULES: tuple[tuple[Aggregate, re.Pattern[str], str], ...] = (
         "mean",
         re.compile(
             r"rate|ratio|percent|pct|%|util|usage|share|avg|average|mean|median|throughput|thr(_|$)|thp|speed|latency|delay|rtt|jitter|occupancy|temperature|"
-            r"power|rsrp|rsrq|rssi|sinr|snr|cqi|mcs|rank|load|cpu|memory|availab|quality|level|efficiency|accessib|retainab|success(?!es|ful)|p\d\d$|score",
+            r"power|(^|[^a-z])sr([^a-z]|$)|rsrp|rsrq|rssi|sinr|snr|cqi|mcs|rank|load|cpu|memory|availab|quality|level|efficiency|accessib|retainab|success(?!es|ful)|p\d\d$|score",
             re.IGNORECASE,
         ),
         "ratios, rates and levels are averaged",
@@ -63,7 +64,7 @@ _RULES: tuple[tuple[Aggregate, re.Pattern[str], str], ...] = (
         "sum",
         re.compile(
             r"volume|(^|[^a-z])vol([^a-z]|$)|bytes|octets|packets|pkts|count|number|(^|[^a-z])(num|nbr|no|n)([^a-z]|$)|total|attempt|att([^a-z]|$)|succ|fail|drop|call|request|"
-            r"handover|(^|[^a-z])ho([^a-z]|$)|event|error|session|setup|establish|release|alarm|ticket|traffic|network_?(in|out)|erl|minutes|taxi|passenger|lost|discard|retrans",
+            r"handover|(^|[^a-z])ho([^a-z]|$)|event|error|session|setup|establish|release|alarm|ticket|traffic|network_?(in|out)|erl|minutes|lost|discard|retrans",
             re.IGNORECASE,
         ),
         "volumes and counts add up",
@@ -71,7 +72,32 @@ _RULES: tuple[tuple[Aggregate, re.Pattern[str], str], ...] = (
 )
 _BY_UNIT: dict[str, Aggregate] = {
     **dict.fromkeys(("%", "ms", "dbm", "db", "kbps", "mbps", "gbps", "bps", "kbit/s", "mbit/s", "gbit/s", "mhz", "c", "°c", "w", "v", "a"), "mean"),
-    **dict.fromkeys(("kb", "mb", "gb", "tb", "bytes", "kbytes", "mbytes", "gbytes", "erl", "kwh", "wh", "count", "counts", "#", "number"), "sum"),
+    **dict.fromkeys(
+        (
+            "bit",
+            "bits",
+            "kbit",
+            "mbit",
+            "gbit",
+            "byte",
+            "kb",
+            "mb",
+            "gb",
+            "tb",
+            "bytes",
+            "kbytes",
+            "mbytes",
+            "gbytes",
+            "erl",
+            "kwh",
+            "wh",
+            "count",
+            "counts",
+            "#",
+            "number",
+        ),
+        "sum",
+    ),
 }
 
 
@@ -83,7 +109,7 @@ def name_and_unit(header: str) -> tuple[str, str]:
     """
     for pattern in (_UNIT_BRACKET, _UNIT_TAIL):
         found = pattern.match(header.strip())
-        if found and not re.fullmatch(r"\d+", found["unit"]):
+        if found and not re.fullmatch(r"[A-Za-z]*\d{2,}.*", found["unit"]):  # (M8020) is a counter group
             return found["name"].strip(), _SAME_UNIT.get(found["unit"].lower(), found["unit"])
     return header.strip(), ""
 

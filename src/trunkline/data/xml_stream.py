@@ -11,8 +11,9 @@ import codecs
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from trunkline.core.errors import BadFile
 
@@ -29,6 +30,12 @@ _START = re.compile(r"<(?=[A-Za-z_!?])")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _AMPERSAND = re.compile(r"&(?:#(\d{1,7});|#x([0-9A-Fa-f]{1,6});|(?:amp|lt|gt|quot|apos);)?")
 _LONGEST_REFERENCE = 10
+
+
+class Decompressor(Protocol):
+    """The part of :func:`zlib.decompressobj` used here; the standard library does not name its type."""
+
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
 
 
 class Bytes:
@@ -89,11 +96,13 @@ class Bytes:
         inflate = zlib.decompressobj(wbits=31)
         waiting = first
         while True:
+            before = inflate.copy()
             try:
                 piece = inflate.decompress(waiting, CHUNK)
             except zlib.error as broken:
                 self.checksum_failed = "check" in str(broken)
                 self.cut = f"the gzip data are damaged ({broken})"
+                yield _until_damage(before, waiting)
                 return
             if piece:
                 yield piece
@@ -108,6 +117,14 @@ class Bytes:
             elif not waiting and not (waiting := next(raw, b"")) and not piece:
                 self.cut = "the gzip data end early"
                 return
+
+
+def _until_damage(inflate: Decompressor, packed: bytes) -> bytes:
+    """What unpacks before the damage: a failing call gives nothing back, so this goes byte by byte."""
+    out: list[bytes] = []
+    with suppress(zlib.error):
+        out.extend(inflate.decompress(packed[at : at + 1]) for at in range(len(packed)))
+    return b"".join(out)
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

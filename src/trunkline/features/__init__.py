@@ -1,6 +1,7 @@
 """Facts → Rows: one definition, two evaluators, and a check that they agree."""
 
 from trunkline.features.alarms import alarms, state
+from trunkline.features.attribute import attribute, when
 from trunkline.features.definition import Features
 from trunkline.features.history import history
 from trunkline.features.language import each_kpi, kpi
@@ -8,4 +9,4 @@ from trunkline.features.live import Live, live
 from trunkline.features.local_time import holiday, hour, weekday
 from trunkline.features.parity import ParityReport
 
-__all__ = ["Features", "Live", "ParityReport", "alarms", "each_kpi", "history", "holiday", "hour", "kpi", "live", "state", "weekday"]
+__all__ = ["Features", "Live", "ParityReport", "alarms", "attribute", "each_kpi", "history", "holiday", "hour", "kpi", "live", "state", "weekday", "when"]

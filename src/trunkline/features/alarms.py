@@ -39,7 +39,7 @@ class AlarmCount(Expression):
     scope: tuple[str, ...]
     window: timedelta
 
-    def words(self, names: Mapping[str, str] = {}) -> str:  # noqa: ARG002, B006 - read only
+    def words(self, names: Mapping[str, str] = {}) -> str:  # noqa: ARG002 - read only
         worse = "" if self.severity == "critical" else " or worse"
         return f"{self.severity}{worse} alarms in the last {duration_text(self.window)} ({', '.join(self.scope)})"
 
@@ -54,7 +54,7 @@ class State(Expression):
     def is_boolean(self) -> bool:
         return True
 
-    def words(self, names: Mapping[str, str] = {}) -> str:  # noqa: ARG002, B006 - read only
+    def words(self, names: Mapping[str, str] = {}) -> str:  # noqa: ARG002 - read only
         return " or ".join({"pm_missing": "PM missing"}.get(kind, kind.replace("_", " ")) for kind in self.kinds)
 
 

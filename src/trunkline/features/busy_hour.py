@@ -63,14 +63,17 @@ def _network_hours(of: Expression, world: World, rows: Rows, evaluate: Evaluate,
     known = np.minimum(np.broadcast_to(rows.known, rows.shape).ravel(), settled)
     instants, when = np.unique(known, return_inverse=True)
     cases, whose = np.unique(which * len(instants) + when, return_inverse=True)
-    keys = [("busy hour", of, int(zone_of[one]), int(day_of[one]), int(instants[at])) for one, at in zip(*np.divmod(cases, len(instants)), strict=True)]
+    keys = [
+        ("busy hour", of, int(zone_of[one]), int(day_of[one]), int(instants[which_instant]))
+        for one, which_instant in zip(*np.divmod(cases, len(instants)), strict=True)
+    ]
     new = [key for key in keys if key not in world.kept]
     step = max(AT_ONCE // max(len(world.entities) * 100, 1), 1)
     for start in range(0, len(new), step):
         some = new[start : start + step]
-        zone, day, at = (np.array(column, np.int64) for column in list(zip(*some, strict=True))[2:])
+        zone, day, when_known = (np.array(column, np.int64) for column in list(zip(*some, strict=True))[2:])
         slots = world.calendar.slots_of_day(zone, day)  # (slots of a day, cases)
-        day_rows = Rows(world.entities[:, None, None], np.maximum(slots, slots[0]), at, real=slots >= 0, after_emission=rows.after_emission)
+        day_rows = Rows(world.entities[:, None, None], np.maximum(slots, slots[0]), when_known, real=slots >= 0, after_emission=rows.after_emission)
         values = evaluate(of, world, day_rows)  # (entities, slots of a day, cases)
         count = np.asarray(present(values))
         hours, sums = _sum_hours(count, total(values), size)

@@ -123,7 +123,7 @@ class Calendar:
         sundays = np.full((zones, days, weeks), -1, np.int64)
         for index in range(zones):
             free = np.flatnonzero(self._holiday[index])
-            for day in free:
+            for day in free.tolist():
                 earlier = free[(free < day) & (free >= day - 7 * weeks)]
                 first[index, day] = -1
                 first[index, day, : len(earlier)] = earlier

@@ -115,7 +115,9 @@ class Features:
 
 
 def reach(expression: Expression) -> dict[str, timedelta]:
-    """How far before the row's slot *expression* reads each KPI; under "" how far it reads events.
+    """How far before the row's slot *expression* reads each KPI; under "" how far it reads anything else.
+
+    Under "*" stands how far it reads the status of all KPIs of its definition.
 
     >>> from trunkline.features import kpi
     >>> reach(kpi("calls").over("1h", "sum").lag("1d"))
@@ -126,7 +128,7 @@ def reach(expression: Expression) -> dict[str, timedelta]:
     if isinstance(expression, AlarmCount):
         return {"": expression.window}
     if isinstance(expression, State):
-        return {"": timedelta()}
+        return {"*" if set(expression.kinds) & set(FROM_STATUS) else "": timedelta()}
     own = timedelta()
     if isinstance(expression, Over):
         own = expression.window
@@ -140,7 +142,7 @@ def reach(expression: Expression) -> dict[str, timedelta]:
     for inner in children(expression):
         for name, back in reach(inner).items():
             furthest[name] = max(furthest.get(name, timedelta()), own + back)
-    return furthest
+    return furthest or {"": timedelta()}
 
 
 def _bound(key: str, column: Expression, known: list[str]) -> list[tuple[str, Expression]]:
@@ -176,15 +178,19 @@ def _check(features: Features) -> None:
         where = f"column '{name}'"
         if name in ("entity", "at", "known_at", features.entity):
             raise BadInput(f"A column cannot be called '{name}': every row has that already.", where=where)
-        if isinstance(column, Alarms):
-            raise BadInput("alarms(...) alone is no value.", where=where, next_step="Say over which window: alarms(...).over('1h', 'count')")
-        if not isinstance(column, Expression):
-            raise BadInput(f"{column!r} is no feature.", where=where, allowed="expressions such as kpi('dl_volume').over('1h', 'sum')")
+        _check_kind(column, where)
         _check_lengths(column, every, where)
     if features.is_bound and not features.kpis:
         for name, column in features.columns.items():
             if any(isinstance(part, State) and set(part.kinds) & set(FROM_STATUS) for part in parts(column)):
                 raise BadInput("'pm_missing' and 'suspect' speak of the KPIs the definition reads, and it reads none.", where=f"column '{name}'")
+
+
+def _check_kind(column: object, where: str) -> None:
+    if isinstance(column, Alarms):
+        raise BadInput("alarms(...) alone is no value.", where=where, next_step="Say over which window: alarms(...).over('1h', 'count')")
+    if not isinstance(column, Expression):
+        raise BadInput(f"{column!r} is no feature.", where=where, allowed="expressions such as kpi('dl_volume').over('1h', 'sum')")
 
 
 def _check_lengths(column: Expression, every: timedelta, where: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from trunkline.core.errors import BadInput
 from trunkline.features.alarms import FROM_STATUS, AlarmCount, State
+from trunkline.features.attribute import Attribute, When
 from trunkline.features.busy_hour import busy_hour
 from trunkline.features.calendar import HOUR_US, MICROSECOND
 from trunkline.features.language import Across, Arithmetic, BusyHour, Comparison, Constant, Expression, Fill, HourOfWeek, IsMissing, Kpi, Lag, Over
@@ -16,6 +17,8 @@ from trunkline.features.rows import MISSING, SUSPECT, Rows, World
 
 def evaluate(expression: Expression, world: World, rows: Rows) -> Floats:
     """The value of *expression* for each of *rows*; NaN is null, true and false are 1 and 0."""
+    if 0 in rows.shape:  # nobody there: no neighbours, no entities yet
+        return np.zeros(rows.shape)
     if expression not in rows.values:
         with np.errstate(all="ignore"):
             found = np.broadcast_to(_compute(expression, world, rows), rows.shape)
@@ -31,11 +34,13 @@ def breadth(expression: Expression, world: World) -> int:
         case HourOfWeek(of, weeks):
             return 2 * weeks * breadth(of, world)
         case Across(of, relation):
-            return max(world.related.direct(relation).shape[1], 1) * breadth(of, world)
+            return max(int(world.related.direct(relation).shape[1]), 1) * breadth(of, world)
         case BusyHour(of):
             return max(25 * HOUR_US // world.every, 1) * breadth(of, world)
         case Arithmetic(_, left, right) | Comparison(_, left, right):
             return max(breadth(left, world), breadth(right, world))
+        case When(condition, then, otherwise):
+            return max(breadth(part, world) for part in (condition, then, otherwise))
         case Lag(of) | IsMissing(of) | Fill(of):
             return breadth(of, world)
     return 1
@@ -70,6 +75,12 @@ def _compute(expression: Expression, world: World, rows: Rows) -> Floats:
         case Fill(of, value):
             found = evaluate(of, world, rows)
             return np.where(np.isnan(found), value, found)
+        case Attribute(column, values):
+            return np.broadcast_to(world.inventory.has(column, values)[rows.element], rows.shape)
+        case When(condition, then, otherwise):
+            holds = evaluate(condition, world, rows)
+            chosen = np.where(holds == 1.0, evaluate(then, world, rows), evaluate(otherwise, world, rows))
+            return np.where(np.isnan(holds), np.nan, chosen)
         case AlarmCount():
             return world.active(expression, rows)
         case State():

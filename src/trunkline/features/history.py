@@ -1,14 +1,16 @@
 """Rows of the past, each as it would have been known at its own instant.
 
 Values come from dense matrices of the newest versions; only look-ups that a late or restated fact
-can reach go to the older versions. Measured on two shared cores: 20,000 rows of 30 columns over
-504,000 KPI rows, and 215,000 rows of 20 columns over 1.7 million, see ``benchmarks/features.py``.
+can reach go to the older versions. On one core of the development machine 215,000 rows of 21 columns
+over 1.7 million KPI rows (40 cells, 8 weeks of 15 minutes) took 1.6 CPU-seconds, 20,000 rows of 30
+columns over 500,000 KPI rows 0.3. Memory: 17 bytes per element, slot and KPI read, within the span
+the rows can reach.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -60,6 +62,7 @@ def history(features: Features, facts: Facts, *, slots: pl.DataFrame | None = No
     BadInput
         A slot is not on the grid, or both *slots* and *known_at* say when the rows are known.
 
+    >>> from datetime import timedelta
     >>> from trunkline.core.frames import KPIS, Facts
     >>> from trunkline.features import Features, kpi
     >>> at = [datetime(2026, 11, 20, 8 + hour, tzinfo=UTC) for hour in range(3)]
@@ -104,6 +107,7 @@ class _Past:
         wait = (features.every + features.delay) // MICROSECOND
         first = int(slot.min(initial=0 if not len(slot) else slot[0])) - features.lookback // MICROSECOND // self.every - DAY_US // self.every
         last = int(slot.max(initial=0 if not len(slot) else slot[0]))
+        self.inventory = inventory
         self.zones, self.entities, self.related = inventory.zones, inventory.entities, inventory.related
         self.calendar = Calendar(inventory.zone_names, every=self.every, first=first, last=last + 1, holidays=facts.holidays)
         self.kept: dict[Hashable, int] = {}
@@ -129,7 +133,7 @@ class _Past:
     def settled(self, expression: Expression, until: int) -> int | None:
         if any(isinstance(part, AlarmCount | State) for part in parts(expression)):
             return None
-        return max((self._versions[name].settled(until) for name in reach(expression)), default=ALWAYS)
+        return max((self._versions[name].settled(until) for name in reach(expression) if name in self._versions), default=ALWAYS)
 
 
 def _columns(features: Features, world: _Past, element: Ints, slot: Ints, known: Ints) -> dict[str, Floats]:
@@ -155,7 +159,7 @@ def _wanted(features: Features, inventory: Inventory, facts: Facts, slots: pl.Da
         if (last - first + 1) * len(inventory.entities) > MOST_ROWS:
             raise BadInput(
                 f"The facts span {last - first + 1:,} slots of {len(inventory.entities):,} entities: too many rows at once.",
-                where=f"{facts.kpis['at'].min()} to {facts.kpis['at'].max()}",
+                where=f"{facts.kpis['at'].min()!s} to {facts.kpis['at'].max()!s}",
                 next_step="Look for a stray date, or hand in the slots wanted.",
             )
         span = np.arange(first, last + 1)

@@ -132,6 +132,6 @@ def event_facts(frame: pl.DataFrame) -> EventFacts:
         broken = checked.filter(pl.col("start").is_null() | pl.col("known_at").is_null())["event_id"][0]
         raise BadInput(f"Event '{broken}' has no start or no known_at.", where="the frame of events", allowed="both in every version")
     ordered = checked.sort("event_id", "known_at", "end", "start", "element", "kind", "severity", nulls_last=False)
-    texts = (np.array(ordered[name].fill_null("").to_list(), object) for name in ("event_id", "element", "kind", "severity"))
+    event, element, kind, severity = (np.array(ordered[name].fill_null("").to_list(), object) for name in ("event_id", "element", "kind", "severity"))
     start, end, known = (ordered[name].cast(pl.Int64) for name in ("start", "end", "known_at"))
-    return EventFacts(*texts, start.to_numpy(), end.fill_null(OPEN).to_numpy(), known.to_numpy())
+    return EventFacts(event, element, kind, severity, start.to_numpy(), end.fill_null(OPEN).to_numpy(), known.to_numpy())

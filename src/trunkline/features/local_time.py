@@ -18,7 +18,7 @@ class LocalTime(Expression):
     def is_boolean(self) -> bool:
         return self.part == "holiday"
 
-    def words(self, names: Mapping[str, str] = {}) -> str:  # noqa: ARG002, B006 - read only
+    def words(self, names: Mapping[str, str] = {}) -> str:  # noqa: ARG002 - read only
         return {"hour": "local hour", "weekday": "weekday", "holiday": "public holiday"}[self.part]
 
 

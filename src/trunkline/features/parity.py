@@ -77,7 +77,8 @@ def check(features: Features, facts: Facts, rows: pl.DataFrame, *, tolerance: fl
         raise BadInput(f"The live rows lack the columns {', '.join(lacking)}.", allowed="rows of the same definition")
     once = rows.unique(["entity", "at"], keep="first").sort("entity", "at", "known_at")
     then = history(features, facts, slots=once.select("entity", "at", "known_at"))
-    count, examples = 0, []
+    count = 0
+    examples: list[Mismatch] = []
     for name in features.columns:
         ours, theirs = (frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for frame in (once, then))
         with np.errstate(invalid="ignore"):

@@ -82,4 +82,4 @@ def _middle(rising: Floats, count: Ints) -> Floats:
     """The median of each lane of *rising*, in which NaN stand last."""
     lower, upper = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, len(rising) - 1)
     low, high = (np.take_along_axis(rising, place[None], axis=0)[0] for place in (lower, upper))
-    return np.where(low == high, low, low + (high - low) / 2)
+    return np.asarray(np.where(low == high, low, low + (high - low) / 2), np.float64)

@@ -39,8 +39,8 @@ class Ring:
     def restored(cls, length: int, head: int, bearers: Ints, value: Floats, known: Ints, status: NDArray[np.uint8]) -> Ring:
         """A ring with these contents, one row more than bearers."""
         ring = cls(length, head=head)
-        ring._make_room(bearers)  # noqa: SLF001 - its own
-        row = ring._row[bearers]  # noqa: SLF001 - its own
+        ring._make_room(bearers)
+        row = ring._row[bearers]
         for mine, theirs in ((ring.value, value), (ring.known, known), (ring.status, status)):
             mine[row] = theirs[1:]
         return ring

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trunkline.features.alarms import AlarmCount, State
 from trunkline.features.calendar import Calendar, Ints
+from trunkline.features.inventory import Inventory
 from trunkline.features.language import Expression
 from trunkline.features.reduce import Floats
 from trunkline.features.related import Related
@@ -75,6 +76,10 @@ class World(Protocol):
     @property
     def every(self) -> int:
         """The grid in microseconds."""
+
+    @property
+    def inventory(self) -> Inventory:
+        """The elements there are, by number."""
 
     @property
     def kpis(self) -> tuple[str, ...]:

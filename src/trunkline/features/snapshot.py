@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,6 +13,7 @@ from trunkline.core.errors import Tampered, WorkspaceError
 from trunkline.features.calendar import Ints
 from trunkline.features.current_events import Version
 from trunkline.features.intake import EventFacts, KpiFacts
+from trunkline.features.reduce import Floats
 from trunkline.features.ring import Ring
 
 FORMAT = 1
@@ -35,7 +37,7 @@ class SavedRing(msgspec.Struct, frozen=True):
     def ring(self, number: Ints) -> Ring:
         """The ring, with *number* giving each saved place its number now."""
         shape = (len(self.bearers) + 1, self.length)
-        value, known, status = (_array(given, kind).reshape(shape) for given, kind in ((self.value, "<f8"), (self.known, "<i8"), (self.status, "u1")))
+        value, known, status = _floats(self.value).reshape(shape), _ints(self.known).reshape(shape), _small(self.status).reshape(shape)
         return Ring.restored(self.length, self.head, number[np.array(self.bearers, np.int64)], value, known, status)
 
 
@@ -50,15 +52,15 @@ class SavedKpi(msgspec.Struct, frozen=True):
 
     @staticmethod
     def of(facts: KpiFacts) -> SavedKpi:
-        return SavedKpi(*map(_bytes, (facts.element, facts.slot, facts.known, facts.value, facts.status)))
+        return SavedKpi(*(_bytes(column) for column in (facts.element, facts.slot, facts.known, facts.value, facts.status)))
 
     def places(self) -> Ints:
         """The elements, as places in the snapshot's list of names."""
-        return _array(self.element, "<i8")
+        return _ints(self.element)
 
     def facts(self, number: Ints) -> KpiFacts:
         """The facts, with *number* giving each saved place its number now."""
-        return KpiFacts(number[self.places()], *(_array(given, "<i8") for given in (self.slot, self.known)), _array(self.value, "<f8"), _array(self.status, "u1"))
+        return KpiFacts(number[self.places()], _ints(self.slot), _ints(self.known), _floats(self.value), _small(self.status))
 
 
 class SavedEvents(msgspec.Struct, frozen=True):
@@ -73,7 +75,9 @@ class SavedEvents(msgspec.Struct, frozen=True):
         return SavedEvents(texts, [column.tolist() for column in (facts.start, facts.end, facts.known)])
 
     def facts(self) -> EventFacts:
-        return EventFacts(*(np.array(column, object) for column in self.texts), *(np.array(column, np.int64) for column in self.times))
+        event, element, kind, severity = (np.array(column, object) for column in self.texts)
+        start, end, known = (np.array(column, np.int64) for column in self.times)
+        return EventFacts(event, element, kind, severity, start, end, known)
 
 
 class SavedState(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,15 +121,25 @@ def read_snapshot(snapshot: bytes) -> SavedState:
     except msgspec.DecodeError as broken:
         raise Tampered("These bytes are no snapshot of a feature stream.", next_step="Fill a new stream from the stored facts.") from broken
     if envelope.format != FORMAT:
-        raise WorkspaceError(f"The feature snapshot is of format {envelope.format}.", allowed=f"format {FORMAT}", next_step="Fill a new stream from the stored facts.")
+        raise WorkspaceError(
+            f"The feature snapshot is of format {envelope.format}.", allowed=f"format {FORMAT}", next_step="Fill a new stream from the stored facts."
+        )
     if hashlib.sha256(envelope.state).digest() != envelope.sha256:
         raise Tampered("The feature snapshot does not match its hash.", next_step="Take an older snapshot, or fill a new stream from the stored facts.")
     return msgspec.msgpack.decode(envelope.state, type=SavedState)
 
 
-def _bytes(array: NDArray[np.generic]) -> bytes:
+def _bytes(array: NDArray[Any]) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def _array(given: bytes, kind: str) -> NDArray[np.generic]:
-    return np.frombuffer(given, kind).astype(np.dtype(kind).newbyteorder("="))
+def _floats(given: bytes) -> Floats:
+    return np.frombuffer(given, "<f8").astype(np.float64)
+
+
+def _ints(given: bytes) -> Ints:
+    return np.frombuffer(given, "<i8").astype(np.int64)
+
+
+def _small(given: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(given, np.uint8).copy()

@@ -1,6 +1,6 @@
 """The contract of a gate, as checks anyone can run on theirs: ``check_gate(MyGate(bar=3))``.
 
-The evidence is made up here, seeded: 150 cells, three weeks of hours, faults of six hours.
+The evidence is made up here, seeded: 150 cells, two weeks of hours, faults of six hours.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from trunkline.core.canonical import content_hash
 from trunkline.core.errors import BadInput
 from trunkline.gates.protocol import Array, Evidence, Gate, Part, Verdict
 
-CELLS, HOURS, FAULT = 150, 21 * 24, 6
+CELLS, HOURS, FAULT = 150, 14 * 24, 6
 
 
 def sample_evidence(scores: str = "perfect", *, seed: int = 0) -> Evidence:
     """Made-up evidence whose candidate is ``"perfect"`` or scores at ``"random"``.
 
     >>> sample_evidence().rows.height
-    75600
+    50400
     """
     rng = np.random.default_rng(seed)
     rows, labels = _network(rng, cells=CELLS, hours=HOURS, first=datetime(2026, 3, 2, tzinfo=UTC))
-    earlier, known = _network(rng, cells=CELLS, hours=HOURS, first=datetime(2026, 2, 9, tzinfo=UTC))
+    earlier, known = _network(rng, cells=CELLS, hours=HOURS, first=datetime(2026, 2, 16, tzinfo=UTC))
     chance, fault = rng.random(rows.height), labels > 0
     perfect = np.where(fault, 1.0 - 1e-3 * chance, 1e-3 * chance)
     given = perfect if scores == "perfect" else chance

@@ -26,8 +26,8 @@ def clusters(evidence: Evidence) -> Array:
 
 
 def draws(cluster: Array, *, seed: int) -> Iterator[Array]:
-    """Weights of the rows in repeated draws of whole clusters: 500 draws, fewer (never below 100) where there are many rows."""
-    many = int(np.clip(40_000_000 // max(len(cluster), 1), 100, 500))
+    """Weights of the rows in repeated draws of whole clusters: 500, fewer (never below 100) above 30,000 rows."""
+    many = int(np.clip(15_000_000 // max(len(cluster), 1), 100, 500))
     rng = np.random.default_rng(seed)
     number = int(cluster.max()) + 1 if len(cluster) else 0
     for _ in range(many):

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from trunkline.models.autoencoder import Autoencoder
 from trunkline.models.calibration import Tail
 from trunkline.models.dummies import Constant, LastWeek, RandomAlarm, RangeNovelty
 from trunkline.models.envelope import Envelope
+from trunkline.models.forest import IsolationForest
 from trunkline.models.harmonic import Harmonic
 from trunkline.models.protocol import Context, Fitted, Model, Saved
+from trunkline.models.trees import Trees
 
-__all__ = ["Constant", "Context", "Envelope", "Fitted", "Harmonic", "LastWeek", "Model", "RandomAlarm", "RangeNovelty", "Saved", "Tail"]
+__all__ = [
+    "Autoencoder",
+    "Constant",
+    "Context",
+    "Envelope",
+    "Fitted",
+    "Harmonic",
+    "IsolationForest",
+    "LastWeek",
+    "Model",
+    "RandomAlarm",
+    "RangeNovelty",
+    "Saved",
+    "Tail",
+    "Trees",
+]

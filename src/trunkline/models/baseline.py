@@ -24,7 +24,7 @@ from trunkline.models.reasons import against_usual, moment, over_usual
 from trunkline.models.rows import feature_columns
 from trunkline.models.seasons import design, hours_of_week
 from trunkline.models.strangeness import Strangeness
-from trunkline.models.transforms import Transforms
+from trunkline.models.transforms import KINDS, Transforms
 
 Ints = npt.NDArray[np.int64]
 Baseline = Literal["week", "day", "level"]
@@ -100,6 +100,11 @@ class FittedBaseline:
         rank = _rank(self.days)
         return {(e, c): BASELINES[r] if r >= 0 else None for (c, e), r in zip(((c, e) for c in self.columns for e in self.entities), rank, strict=True)}
 
+    @property
+    def transforms_used(self) -> dict[str, str]:
+        """The scale each column is judged on: as it is, as a logarithm, or as the logarithm of what it lacks."""
+        return {c: KINDS[int(self.transforms.kind[i * len(self.entities)])] for i, c in enumerate(self.columns)}
+
     def score(self, rows: pl.DataFrame) -> Floats:
         """1 − tail probability of each row's strangeness among its entity's own past; NaN for an entity never seen or a row without values."""
         grid, known = self._grid(rows)
@@ -118,7 +123,9 @@ class FittedBaseline:
         scaled, usual, _ = self._scaled(grid)
         surprise = self.strangeness.columns(self._one_sided(scaled), np.maximum(known, 0))[:, 0, -1]
         total = float(np.nansum(surprise)) or 1.0
-        reasons = [self._reason(c, at, str(entity), grid, usual, scaled, float(surprise[c]) / total) for c in range(len(self.columns)) if np.isfinite(surprise[c])]
+        reasons = [
+            self._reason(c, at, str(entity), grid, usual, scaled, float(surprise[c]) / total) for c in range(len(self.columns)) if np.isfinite(surprise[c])
+        ]
         return tuple(sorted(reasons, key=lambda r: -r.weight))
 
     def band(self, rows: pl.DataFrame, column: str, *, level: float = 0.99) -> pl.DataFrame:
@@ -151,7 +158,11 @@ class FittedBaseline:
         if entity not in self.entities:
             raise UnknownName("entity", entity, self.entities, where=f"model '{self.model}'")
         if level != self.margin_level:
-            raise BadInput(f"The margins of this model are for a level of {self.margin_level:g}, not {level:g}.", allowed=f"{self.margin_level:g}", next_step="Fit with the level you need.")
+            raise BadInput(
+                f"The margins of this model are for a level of {self.margin_level:g}, not {level:g}.",
+                allowed=f"{self.margin_level:g}",
+                next_step="Fit with the level you need.",
+            )
         s = c * len(self.entities) + self.entities.index(entity)
         if self.days[s] < 1:
             raise TooLittleData(f"'{column}' of '{entity}' had no values to forecast from.", where=f"model '{self.model}'")
@@ -230,7 +241,7 @@ class FittedBaseline:
                 usual[c, here] = self.coefficients[of] @ terms.T + self.level[of][:, None]
                 scale[c, here] = self.scale[of][:, hour]
         of = (np.arange(len(self.columns))[:, None] * len(self.entities) + np.array([max(place.get(e, 0), 0) for e in grid.entities], dtype=np.int64)).ravel()
-        forward = self.transforms.forward(grid.values.reshape(len(of), -1), of).reshape(grid.values.shape)
+        forward = self.transforms.forward(grid.values.reshape(len(of), grid.values.shape[-1]), of).reshape(grid.values.shape)
         with np.errstate(invalid="ignore"):
             scaled = (forward - usual) / scale
         return np.where(np.isfinite(scaled), scaled, np.nan), usual, scale
@@ -261,7 +272,9 @@ class FittedBaseline:
             now, then = float(value[-longest:][have].mean()), float(expected[-longest:][have].mean())
             return Reason(column=self.columns[c], text=over_usual(word, now, then, longest * self.every), weight=weight, value=now, usual=then)
         now, then = float(value[-1]), float(expected[-1])
-        return Reason(column=self.columns[c], text=against_usual(word, now, then, moment(at, self.calendar.zones[entity])), weight=weight, value=now, usual=then)
+        return Reason(
+            column=self.columns[c], text=against_usual(word, now, then, moment(at, self.calendar.zones[entity])), weight=weight, value=now, usual=then
+        )
 
 
 def one_sided(scaled: Floats, direction: Literal["both", "low", "high"]) -> Floats:
@@ -277,7 +290,9 @@ def numeric(rows: pl.DataFrame, wanted: tuple[str, ...]) -> tuple[str, ...]:
         return feature_columns(rows, wanted)
     numbers = [c for c in feature_columns(rows) if rows.schema[c] != pl.Boolean]
     if not numbers:
-        raise BadInput("The rows have no column of numbers.", where=f"columns {', '.join(rows.columns)}", allowed="at least one; a baseline has no use for truth values")
+        raise BadInput(
+            "The rows have no column of numbers.", where=f"columns {', '.join(rows.columns)}", allowed="at least one; a baseline has no use for truth values"
+        )
     return tuple(numbers)
 
 
@@ -293,4 +308,4 @@ def _quantile(levels: Floats, level: float) -> float:
 def _sum(scaled: Floats, window: int) -> Floats:
     """The statistic of the last slot alone."""
     near = scaled[-window:]
-    return np.array([abs(near[-1]) if window == 1 else abs(np.clip(np.nan_to_num(near), -4.0, 4.0).sum())])
+    return np.array([abs(near[-1]) if window == 1 else abs(np.nansum(near))])

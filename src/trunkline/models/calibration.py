@@ -79,14 +79,13 @@ class Tail:
             threshold[s] = ordered[min(n - 1, int(np.ceil(n * (1.0 - top))))]
             over = ordered[ordered > threshold[s]] - threshold[s]
             excesses[s] = len(over)
-            beyond[s] = (len(ordered) - np.searchsorted(ordered, threshold[s]) + 1.0) / (n + 1.0)
+            beyond[s] = (len(over) + 1.0) / (n + 1.0)
             scale[s], shape[s] = _pareto(over)
         shape = (excesses * shape + _POOL * shape[-1]) / (excesses + _POOL)
         shape = np.clip(shape, *_SHAPE)
-        # A mean excess, kept, fixes the scale anew for the shrunk shape; no series is sharper than a tenth of the pool.
-        typical = np.median(scale[:-1][excesses[:-1] >= 3]) if (excesses[:-1] >= 3).any() else (scale[-1] or 1.0)
-        scale = np.where(excesses >= 3, np.maximum(scale * (1.0 - shape), 0.1 * typical * (1.0 - shape)), max(float(scale[-1]), float(typical)) * (1.0 - shape))
-        scale = np.maximum(scale, 1e-9)
+        # A mean excess, kept, fixes the scale anew for the shrunk shape; a series without excesses has the pool's.
+        mean = np.where(excesses >= 3, scale, scale[-1])
+        scale = np.maximum(np.where(mean > 0.0, mean, 1.0) * (1.0 - shape), 1e-9)
         return cls(levels=levels, count=count, threshold=threshold, beyond=beyond, scale=scale, shape=shape)
 
     def p(self, values: npt.ArrayLike, series: npt.ArrayLike | None = None) -> Floats:

@@ -77,7 +77,9 @@ def _adapted(errors: Floats, level: float) -> Floats:
         seen = past[:, until, lead]
         low, high = _limits(seen, miss)
         total = below[:, i, :, -1]
-        inside = np.take_along_axis(below[:, i], high[..., None], axis=2)[..., 0] - np.where(low > 0, np.take_along_axis(below[:, i], np.maximum(low - 1, 0)[..., None], axis=2)[..., 0], 0)
+        inside = np.take_along_axis(below[:, i], high[..., None], axis=2)[..., 0] - np.where(
+            low > 0, np.take_along_axis(below[:, i], np.maximum(low - 1, 0)[..., None], axis=2)[..., 0], 0
+        )
         outside = 1.0 - inside / np.maximum(total, 1)
         miss = np.where((total > 0) & (seen[..., -1] >= 24), np.clip(miss + _RATE * (aim - outside), 0.005, 0.5), miss)
     low, high = _limits(past[:, -1], miss)

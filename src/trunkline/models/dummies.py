@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trunkline.core.errors import TooLittleData
 from trunkline.core.values import Reason
 from trunkline.models.calibration import Tail
-from trunkline.models.grid import lay
+from trunkline.models.grid import Grid, lay
 from trunkline.models.portable import parameters
 from trunkline.models.protocol import Context, Floats, Saved
 from trunkline.models.reasons import number
@@ -130,9 +131,8 @@ class FittedDummy:
             for part in parts:
                 of[part.start : part.stop] = crc32(part.entity.encode())
             return np.where(blank, np.nan, _chance(times(rows), of, self.seed))
-        surprise, grid, entity = self._surprise(rows)
-        assert self.row_tail is not None
-        score = 1.0 - self.row_tail.p(np.fmax.reduce(surprise, axis=0), np.maximum(entity, 0))
+        surprise, grid, entity, row_tail = self._surprise(rows)
+        score = 1.0 - row_tail.p(np.fmax.reduce(surprise, axis=0), np.maximum(entity, 0))
         score[entity < 0] = np.nan
         return np.asarray(grid.rows(score), dtype=np.float64)
 
@@ -181,27 +181,28 @@ class FittedDummy:
             row_tail=Tail.from_arrays("row", a) if learned else None,
         )
 
-    def _surprise(self, rows: pl.DataFrame) -> tuple[Floats, Any, npt.NDArray[np.int64]]:
-        assert self.series_tail is not None
-        assert self.low is not None
-        assert self.high is not None
+    def _surprise(self, rows: pl.DataFrame) -> tuple[Floats, Grid, npt.NDArray[np.int64], Tail]:
+        if self.series_tail is None or self.row_tail is None or self.low is None or self.high is None:
+            raise TooLittleData(f"The dummy '{self.model}' has not learned its past.", next_step="Make it with fit().")
         grid = lay(rows, self.columns, self.every)
         place = {e: i for i, e in enumerate(self.entities)}
         entity = np.array([place.get(e, -1) for e in grid.entities], dtype=np.int64)
         known = np.maximum(entity, 0)
-        statistic = _apart(grid.values, self.every) if self.model == "last-week" else _outside(grid.values, self.low[:, known, None], self.high[:, known, None])
+        low, high = self.low[:, known, None], self.high[:, known, None]
+        statistic = _apart(grid.values, self.every) / _width(low, high) if self.model == "last-week" else _outside(grid.values, low, high)
         columns, entities, slots = statistic.shape
         of = (np.arange(columns)[:, None] * len(self.entities) + known).ravel()
         p = self.series_tail.p(statistic.reshape(columns * entities, slots), of)
-        return -np.log10(p).reshape(statistic.shape), grid, entity
+        return np.asarray(-np.log10(p).reshape(statistic.shape), dtype=np.float64), grid, entity, self.row_tail
 
 
 def _fit_calibrated(model: Kind, given: dict[str, Any], columns: tuple[str, ...], rows: pl.DataFrame, context: Context) -> FittedDummy:
     grid = lay(rows, columns, context.every)
     past = grid.values
     flat = past.reshape(-1, past.shape[-1])
+    low, high = np.fmin.reduce(past, axis=-1, initial=np.inf), np.fmax.reduce(past, axis=-1, initial=-np.inf)
     if model == "last-week":
-        statistic = _apart(past, context.every)
+        statistic = _apart(past, context.every) / _width(low, high)[..., None]
     else:  # each slot against everything before it
         before_low = np.fmin.accumulate(past, axis=-1) if past.shape[-1] else past
         before_high = np.fmax.accumulate(past, axis=-1) if past.shape[-1] else past
@@ -218,8 +219,8 @@ def _fit_calibrated(model: Kind, given: dict[str, Any], columns: tuple[str, ...]
         columns=columns,
         every=context.every,
         entities=grid.entities,
-        low=np.fmin.reduce(past, axis=-1, initial=np.inf),
-        high=np.fmax.reduce(past, axis=-1, initial=-np.inf),
+        low=low,
+        high=high,
         series_tail=tail,
         row_tail=Tail.fit(np.fmax.reduce(surprise, axis=0)),
     )
@@ -235,8 +236,12 @@ def _apart(series: Floats, every: timedelta) -> Floats:
 
 
 def _outside(series: Floats, low: Floats, high: Floats) -> Floats:
-    width = np.where(high > low, high - low, 1.0)
-    return np.maximum(np.maximum(series - high, low - series), 0.0) / width
+    return np.asarray(np.maximum(np.maximum(series - high, low - series), 0.0) / _width(low, high), dtype=np.float64)
+
+
+def _width(low: Floats, high: Floats) -> Floats:
+    """Ranges, one where there is none."""
+    return np.subtract(high, low, out=np.ones_like(high), where=high > low)
 
 
 def _chance(at_us: npt.NDArray[np.int64], entity: npt.NDArray[np.uint64], seed: int) -> Floats:

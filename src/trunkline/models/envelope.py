@@ -116,7 +116,9 @@ class Envelope:
             last_us=int(grid.at_us[-1]),
             margins=wide,
             margin_level=self.interval,
-            strangeness=Strangeness.fit(one_sided(scaled.reshape(shape), self.direction), slots_of(self.windows, context.every), use.reshape(shape)),
+            strangeness=Strangeness.fit(
+                one_sided(scaled.reshape(shape), self.direction), slots_of(self.windows, context.every), use.reshape(shape), week=7 * per_day
+            ),
         )
 
     @classmethod

@@ -68,7 +68,7 @@ class Harmonic:
     >>> bool(fitted.score(rows)[-1] > 0.99)
     True
     >>> fitted.explain(rows, len(rows) - 1)[0].text
-    'downlink volume 77 % below its usual Sunday 23:00 (2 against 8.79)'
+    'downlink volume 77 % below its usual Sunday 23:00 (2 against 8.64)'
     """
 
     columns: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ class Harmonic:
             last_us=int(grid.at_us[-1]),
             margins=wide,
             margin_level=self.interval,
-            strangeness=Strangeness.fit(judged, slots_of(self.windows, context.every), use.reshape(shape)),
+            strangeness=Strangeness.fit(judged, slots_of(self.windows, context.every), use.reshape(shape), week=7 * per_day),
         )
 
     @classmethod

@@ -42,7 +42,13 @@ def against_usual(word: str, value: float, usual: float, when: str) -> str:
     """
     side = "above" if value > usual else "below"
     share = abs(value - usual) / abs(usual) if usual else float("inf")
-    far = f"{share:.0%} ".replace("%", " %") if 0.005 <= share < 10 else f"{value / usual:.0f} times, " if 10 <= share < float("inf") and value / usual > 0 else ""
+    far = (
+        f"{share:.0%} ".replace("%", " %")
+        if 0.005 <= share < 10
+        else f"{value / usual:.0f} times, "
+        if 10 <= share < float("inf") and value / usual > 0
+        else ""
+    )
     if share < 0.005:
         return f"{word} at its usual {when} ({number(value)} against {number(usual)})"
     return f"{word} {far}{side} its usual {when} ({number(value)} against {number(usual)})"

@@ -57,8 +57,8 @@ def design(hours: Floats, *, every: timedelta, daily: int, weekly: int) -> tuple
     ((168, 17), [0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
     """
     slot = every.total_seconds() / 3600.0
-    days = [k for k in range(1, daily + 1) if k <= 12.0 / slot]
-    weeks = [k for k in range(1, weekly + 1) if k % 7 and k <= WEEK_HOURS / 2 / slot]
+    days = [k for k in range(1, daily + 1) if k < 12.0 / slot]
+    weeks = [k for k in range(1, weekly + 1) if k % 7 and k < WEEK_HOURS / 2 / slot]
     terms = [np.ones_like(hours)]
     for period, harmonics in ((24.0, days), (float(WEEK_HOURS), weeks)):
         for k in harmonics:

@@ -62,7 +62,8 @@ class Transforms:
             size = series[s][np.isfinite(series[s])]
             if size.size:
                 low, middle, high = np.quantile(size, (0.05, 0.5, 0.95))
-                unit[s] = float(high - low) or abs(float(middle)) or 1.0
+                flat = high - low <= 1e-9 * abs(middle)
+                unit[s] = (abs(float(middle)) or 1.0) if flat else float(high - low)
         return cls(kind=kind, offset=offset, ceiling=ceiling, unit=unit)
 
     def forward(self, series: Floats, of: npt.NDArray[np.int64] | Sequence[int] | slice = slice(None)) -> Floats:

@@ -48,7 +48,7 @@ class Trees:
     columns
         Feature columns; empty: all numeric ones.
     sample
-        Share of the columns each tree may use.
+        Share of the columns each tree may use; trees that see different columns agree less and average better.
 
     >>> Trees(rounds=50).leaves
     31
@@ -60,7 +60,7 @@ class Trees:
     rate: float = field(default=0.1, kw_only=True)
     least: int = field(default=20, kw_only=True)
     columns: tuple[str, ...] = field(default=(), kw_only=True)
-    sample: float = field(default=1.0, kw_only=True)
+    sample: float = field(default=0.5, kw_only=True)
 
     def fit(self, rows: pl.DataFrame, *, labels: npt.NDArray[Any] | None = None, context: Context, seed: int = 0) -> FittedTrees:
         """Grow the trees on the labelled rows.

@@ -26,6 +26,7 @@ DAYS = (2, 14)
 _HOURS = 24
 _SIGMA = 1.2533  # of a normal error: standard deviation over mean absolute
 _FLOOR = 1e-3  # the least scale: a thousandth on a logarithm; identity series are brought to unit size first
+_REMEMBER = 0.1
 _EARLY = 8  # series of one pattern of gaps that are worth a Gram matrix of their own
 
 
@@ -154,7 +155,9 @@ def _walk_together(x: Floats, rank: Ints, hour: Ints, y: Floats, slots_per_day: 
         bound = np.where(np.isfinite(scale), 0.5 * pace.clip * scale, 0.0)  # half as far as the shape: the level must not follow a fault
         at.level = at.level + np.where(week[:, 0], rise * np.clip(plain, -bound, bound).sum(axis=1) / count, 0.0)
         at.coefficients = _solve(gram, moment, at.days, rank, pace.ridge)
-        size, weight, at.scale = rescale(size, weight, at, np.where(seen, np.minimum(np.abs(plain), np.where(week, pace.clip * scale, np.inf)), np.nan), hd, fade)
+        size, weight, at.scale = rescale(
+            size, weight, at, np.where(seen, np.minimum(np.abs(plain), np.where(week, pace.clip * scale, np.inf)), np.nan), hd, fade
+        )
     return at
 
 
@@ -179,6 +182,8 @@ def _solve(gram: Floats, moment: Floats, days: Floats, rank: Ints, ridge: float)
 def rescale(size: Floats, weight: Floats, at: Walk, capped: Floats, hour: Ints, fade: float) -> tuple[Floats, Floats, Floats]:
     """The scale by hour: faded mean absolute errors, smoothed over the neighbouring hours and held to that of the whole day."""
     seen = np.isfinite(capped)
+    finer = np.isin(at.days, (*DAYS, DAYS[1] + 7))[:, None]  # errors of a coarser or younger baseline say little of this one
+    size, weight = np.where(finer, _REMEMBER * size, size), np.where(finer, _REMEMBER * weight, weight)
     here = (hour[:, None] == np.arange(_HOURS)).astype(np.float64)
     size = fade * size + np.where(seen, capped, 0.0) @ here
     weight = fade * weight + seen.astype(np.float64) @ here

@@ -40,6 +40,18 @@ def usual_band(rows: pl.DataFrame, column: str, fitted: Any = None) -> pl.DataFr
     return rows.with_columns(hour).join(by_hour, on="_hour").sort("at").select("at", value.alias("value"), "usual", "low", "high")
 
 
+def short(value: float) -> str:
+    """A number as an axis shows it.
+
+    >>> short(2_500_000), short(75), short(0.05)
+    ('2.5 M', '75', '0.05')
+    """
+    for size, sign in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * (10 if sign == "k" else 1):
+            return f"{value / size:g} {sign}"
+    return f"{value:.6g}"
+
+
 def finding_png(bands: list[Band], *, title: str) -> bytes:
     """One panel per KPI, the finding shaded, times in the element's own zone; PNG bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -76,4 +88,5 @@ def _panel(axis: Axes, band: Band) -> None:
     locator = AutoDateLocator()
     axis.xaxis.set_major_locator(locator)
     axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axis.yaxis.set_major_formatter(lambda value, _place: short(value))
     axis.legend(fontsize=7, loc="upper left", ncols=4, frameon=False)

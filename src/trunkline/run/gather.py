@@ -13,6 +13,7 @@ from trunkline.core.clock import duration_text
 from trunkline.core.errors import BadInput, TooLittleData, UnknownName
 from trunkline.core.frames import ELEMENTS, EVENTS, RELATIONS, Facts, empty
 from trunkline.data import kpis
+from trunkline.data.distinguished_names import cell_name
 from trunkline.features import Features, ParityReport, live
 from trunkline.features.parity import check as compare
 from trunkline.govern import Product, View
@@ -60,6 +61,7 @@ def gather(
     every: timedelta | None = None,
     rename: Mapping[str, str] | None = None,
     until: datetime | None = None,
+    computed: pl.DataFrame | None = None,
 ) -> Gathered:
     """The facts *workflow* works on.
 
@@ -71,6 +73,8 @@ def gather(
         KPI name the workflow knows → name in the data: ``{"dl_volume": "Data_Volume"}``.
     until
         Only what was known by then.
+    computed
+        KPIs of an earlier gathering on the same grid, so that two workflows share one computation.
 
     Raises
     ------
@@ -79,19 +83,18 @@ def gather(
     """
     assert workflow.features is not None
     view = view_for(store, workflow)
-    records = view.read("measurements")
-    if until is not None:
-        records = records.filter(pl.col("known_at") <= until)
+    records = view.read("measurements", None if computed is None else ["period_s"])
     if records.is_empty():
         raise TooLittleData("There are no measurements to look at.", next_step="trunkline data load FILES")
     optional = {name: view.read(name).drop("region", strict=name != "elements") for name in ("events", "relations") if name in view.products}
     elements = _newest(view.read("elements")) if "elements" in view.products else empty(ELEMENTS)
     features, notes = _on_grid(workflow.features, records, every)
-    named = _named(records, elements)
-    computed = kpis.compute(named, every=features.every)
+    if computed is None:
+        computed = kpis.compute(_named(records, elements), every=features.every)
+    if until is not None:
+        computed = computed.filter(pl.col("known_at") <= until)
     if rename:
         computed = _renamed(computed, rename)
-    computed = computed.filter(pl.col("status") != "missing") if workflow.features.is_bound is False else computed
     names = sorted(computed["kpi"].unique())
     zones = dict(zip(elements["element"], elements["zone"], strict=True)) if not elements.is_empty() else {}
     default = store.configuration.settings.zone
@@ -136,9 +139,17 @@ def _named(records: pl.DataFrame, elements: pl.DataFrame) -> pl.DataFrame:
     """Records under the names of the inventory, where it tells which distinguished names are whose."""
     if "dn" not in elements.columns or elements.is_empty():
         return records
-    pairs = elements.select("element", dn=pl.col("dn").str.split("|")).explode("dn").drop_nulls("dn").unique("dn")
-    names = dict(zip(pairs["dn"], pairs["element"], strict=True))
+    names = inventory_names(elements)
     return records.with_columns(element=pl.col("element").replace(names))
+
+
+def inventory_names(elements: pl.DataFrame) -> dict[str, str]:
+    """The inventory's name of each distinguished name it lists, and of the cell whose half that is."""
+    if "dn" not in elements.columns:
+        return {}
+    pairs = elements.select("element", dn=pl.col("dn").str.split("|")).explode("dn").drop_nulls("dn").unique("dn")
+    listed = dict(zip(pairs["dn"], pairs["element"], strict=True))
+    return {**{cell_name(dn): element for dn, element in listed.items()}, **listed}
 
 
 def _renamed(computed: pl.DataFrame, rename: Mapping[str, str]) -> pl.DataFrame:

@@ -251,9 +251,6 @@ def _prepared(store: Store, table: str, frames: list[pl.DataFrame]) -> pl.DataFr
     if "region" in layout.columns:
         given = pl.col("region") if "region" in together.columns else pl.lit(None, dtype=pl.String)
         together = together.with_columns(region=given.fill_null(region))
-    if "aggregate" in layout.columns:
-        given = pl.col("aggregate") if "aggregate" in together.columns else pl.lit(None, dtype=pl.String)
-        together = together.with_columns(aggregate=given)
     missing = [name for name in layout.columns if name not in together.columns]
     together = together.with_columns(pl.lit(None, dtype=layout.columns[name]).alias(name) for name in missing)
     return together if layout.further else together.select(list(layout.columns))

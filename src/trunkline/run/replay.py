@@ -30,6 +30,7 @@ from trunkline.simulator import faults
 from trunkline.workflow import Workflow
 
 Progress = Callable[[str, float], None]
+Level = Callable[[datetime], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,8 @@ class Speaker:
     name: str
     scored: Scored
     decided: Decided
+    level: Level
+    """The level it was admitted at, by time."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -155,25 +158,30 @@ def replay(
     rows = history(bound, facts)
     begin = judged_from(rows, every=context.every, asked=start)
     delay = emitted_after if emitted_after is not None else duration(bound.delay)
+    beside = dummies(workflow.model, seed)
     speak = _Speech(workflow=workflow, context=context, begin=begin, delay=delay, seed=seed)
     speakers = tuple(
         speak.of(name, model, rows, lambda share, name=name: told(name, share))  # type: ignore[misc]
-        for name, model in [(workflow.name, workflow.model), *dummies(seed)]
+        for name, model in [(workflow.name, workflow.model), *beside]
     )
     last = rows["at"].max()
     assert isinstance(last, datetime)
     until = last + context.every
     tested = ()
-    if self_test and until - begin >= timedelta(weeks=2):
+    came_true = hindsight(workflow.model, rows, context)
+    if self_test and came_true is None and until - begin >= timedelta(weeks=2):
         hidden, planted = hide(facts, begin=begin, every=context.every, seed=seed)
         if not planted.is_empty():
             rows_with = history(bound, hidden)
             heard = tuple(
-                speak.of(name, model, rows_with, lambda share, name=name: told(f"self-test: {name}", share))  # type: ignore[misc]
-                for name, model in [(workflow.name, workflow.model), *dummies(seed)]
+                speak.of(own.name, model, rows_with, lambda share, own=own: told(f"self-test: {own.name}", share), level=own.level)  # type: ignore[misc]
+                for own, (_, model) in zip(speakers, [(workflow.name, workflow.model), *beside], strict=True)
             )
             tested = tuple(tally(one, planted, begin=begin, until=until) for one in heard)
-    known = () if truth is None else tuple(tally(one, truth.filter(pl.col("end") >= begin), begin=begin, until=until) for one in speakers)
+    open_ended = None
+    if truth is None and came_true is not None:
+        truth, open_ended = came_true
+    known = () if truth is None else tuple(tally(one, truth.filter(pl.col("end") >= begin), begin=begin, until=until, unknown=open_ended) for one in speakers)
     fitted = speakers[0].scored.stretches[-1].fitted
     used = Counter(getattr(fitted, "baseline_used", {}).values())
     return Replay(
@@ -190,9 +198,28 @@ def replay(
     )
 
 
-def dummies(seed: int) -> list[tuple[str, Any]]:
-    """Who stands beside every model: last week, and chance."""
-    return [("last week", LastWeek()), ("chance", RandomAlarm(seed=seed))]
+def dummies(model: Any, seed: int) -> list[tuple[str, Any]]:
+    """Who stands beside a model: the simple rules it names itself, else last week; and always chance."""
+    own = model.beside() if hasattr(model, "beside") else {"last week": LastWeek()}
+    return [*own.items(), ("chance", RandomAlarm(seed=seed))]
+
+
+def hindsight(model: Any, rows: pl.DataFrame, context: Context) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """What time itself told of a forecast: when it was true, and when the data end too soon to know.
+
+    Two frames of ``entity``, ``start``, ``end``; None for a model that makes no forecast of this kind.
+    """
+    if not hasattr(model, "hindsight"):
+        return None
+    told = rows.select("entity", "at").with_columns(label=pl.Series(model.hindsight(rows, context=context)).fill_nan(None))
+    return _runs(told, pl.col("label") == 1, context.every), _runs(told, pl.col("label").is_null(), context.every)
+
+
+def _runs(told: pl.DataFrame, holds: pl.Expr, every: timedelta) -> pl.DataFrame:
+    """Stretches of one entity's rows for which *holds* is true."""
+    marked = told.with_columns(_is=holds.fill_null(value=False)).with_columns(_run=pl.col("_is").rle_id().over("entity"))
+    runs = marked.filter("_is").group_by("entity", "_run", maintain_order=True).agg(start=pl.col("at").min(), end=pl.col("at").max() + every)
+    return runs.drop("_run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,12 +232,13 @@ class _Speech:
     delay: timedelta
     seed: int
 
-    def of(self, name: str, model: Any, rows: pl.DataFrame, progress: Callable[[float], None]) -> Speaker:
+    def of(self, name: str, model: Any, rows: pl.DataFrame, progress: Callable[[float], None], *, level: Level | None = None) -> Speaker:
+        """*level* is that of an earlier hearing: hidden faults must not make anybody stricter with himself."""
         scored = walk(model, rows, context=self.context, start=self.begin, emitted_after=self.delay, seed=self.seed, progress=progress)
         judged = scored.rows["at"] >= self.begin
         last = rows["at"].max()
         assert isinstance(last, datetime)
-        level = level_over_time(self.workflow, scored.frame, every=self.context.every, begin=self.begin, end=last)
+        level = level or level_over_time(self.workflow, scored.frame, every=self.context.every, begin=self.begin, end=last)
         is_own = name == self.workflow.name
         decided = decide(
             self.workflow if is_own else _plain(self.workflow),
@@ -221,7 +249,7 @@ class _Speech:
             mode="replay",
             explain=scored.explain if is_own else None,
         )
-        return Speaker(name=name, scored=scored, decided=decided)
+        return Speaker(name=name, scored=scored, decided=decided, level=level)
 
 
 def _plain(workflow: Workflow) -> Workflow:
@@ -267,10 +295,19 @@ def _midnight(slots: pl.Series, per_hour: int) -> int:
     return (24 - first.hour) * per_hour % (24 * per_hour)
 
 
-def tally(speaker: Speaker, truth: pl.DataFrame, *, begin: datetime, until: datetime, grace: timedelta = timedelta(hours=12)) -> Tally:
+def tally(
+    speaker: Speaker,
+    truth: pl.DataFrame,
+    *,
+    begin: datetime,
+    until: datetime,
+    grace: timedelta = timedelta(hours=12),
+    unknown: pl.DataFrame | None = None,
+) -> Tally:
     """Count which faults *speaker* spoke of while they lasted, and what it said outside of any.
 
-    A finding within *grace* after a fault is neither: it may be its end that was noticed.
+    A finding within *grace* after a fault is neither: it may be its end that was noticed. Nor is one in a stretch that
+    is *unknown* (``entity``, ``start``, ``end``).
     """
     found: Counter[str] = Counter()
     there: Counter[str] = Counter()
@@ -281,6 +318,8 @@ def tally(speaker: Speaker, truth: pl.DataFrame, *, begin: datetime, until: date
         hits = [f for f in speaker.findings if f.entity == row["entity"] and row["start"] <= f.at < row["end"]]
         found[kind] += bool(hits)
         excused |= {id(f) for f in speaker.findings if f.entity == row["entity"] and row["start"] <= f.at < row["end"] + grace}
+    for row in () if unknown is None else unknown.iter_rows(named=True):
+        excused |= {id(f) for f in speaker.findings if f.entity == row["entity"] and row["start"] <= f.at < row["end"]}
     weeks = (until - begin) / timedelta(weeks=1) * max(speaker.scored.rows["entity"].n_unique(), 1)
     false = sum(id(f) not in excused for f in speaker.findings)
     return Tally(

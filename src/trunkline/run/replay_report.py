@@ -154,7 +154,7 @@ def _item(result: Replay, finding: Finding, picture: bytes) -> Item:
     return Item(
         id=finding.decision.id,
         title=f"{finding.entity}: {finding.decision.action.replace('_', ' ')}",
-        when=f"{_local(finding.at, result.context.zone_of(finding.entity))}, for {_spoken(lasted)}, confidence {finding.decision.confidence:.5f}",
+        when=f"{local(finding.at, result.context.zone_of(finding.entity))}, for {_spoken(lasted)}, confidence {finding.decision.confidence:.5f}",
         reasons=[r.text for r in finding.decision.reasons[:4]] or ["the model gave no reason"],
         tags=[f"{name} said so too" for name in too],
         figure=b64encode(picture).decode() if picture else "",
@@ -191,7 +191,8 @@ def _subtitle(result: Replay) -> str:
     )
 
 
-def _local(at: datetime, where: str) -> str:
+def local(at: datetime, where: str) -> str:
+    """*at* as people at *where* say it."""
     return f"{at.astimezone(zone(where)):%A %Y-%m-%d %H:%M} ({where})"
 
 

@@ -73,7 +73,7 @@ def plan(
     Examples
     --------
     >>> [(i.kind, i.start, i.stop) for i in plan(24 * 7 * 2, seed=1, kinds=("outage", "half"))]
-    [('outage', 100, 104), ('half', 177, 185)]
+    [('half', 0, 8), ('outage', 228, 232)]
     """
     unknown = [k for k in kinds if k not in KINDS]
     if unknown:

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from trunkline.core.clock import utc
 from trunkline.core.errors import BadInput
 from trunkline.simulator import logbook
 from trunkline.simulator.incidents import Incident, draw
+from trunkline.simulator.measure import Counted
 from trunkline.simulator.names import records
 from trunkline.simulator.network import Network
 from trunkline.simulator.pm_files import file_name, measurement_files
@@ -69,7 +72,7 @@ _FILE_NOTES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFaults:
-    """Share of measurement files with each flaw."""
+    """Share of measurement files with each flaw, rounded up to whole files."""
 
     late: float = 0.01
     duplicate: float = 0.005
@@ -227,8 +230,9 @@ def _write_pm(simulation: Simulation, folder: Path, begin: datetime, faults: Fil
     now = simulation.counted.between(begin, simulation.grid.end)
     rows: list[tuple[object, ...]] = []
     number = 0
+    flawed = _flawed(rng, simulation, now, faults)
     for number, file in enumerate(measurement_files(simulation.network, now), 1):
-        flaw = _flaw(float(rng.random()), faults)
+        flaw = flawed.get(number, "")
         cut, wait, hours = rng.uniform(0.3, 0.9), rng.uniform(120, 280), rng.uniform(1, 4)
         ended = now.grid.start + (file.slot + 1) * now.grid.step
         arrived = ended + timedelta(seconds=wait) + (timedelta(hours=hours) if flaw == "file_late" else timedelta(0))
@@ -251,13 +255,12 @@ def _put(path: Path, content: bytes, arrived: datetime) -> None:
     os.utime(path, (arrived.timestamp(), arrived.timestamp()))
 
 
-def _flaw(drawn: float, faults: FileFaults) -> str:
-    for kind in ("late", "duplicate", "missing", "damaged"):
-        share = getattr(faults, kind)
-        if drawn < share:
-            return f"file_{kind}"
-        drawn -= share
-    return ""
+def _flawed(rng: np.random.Generator, simulation: Simulation, now: Counted, faults: FileFaults) -> dict[int, str]:
+    """Which of the files, counted from 1, has which flaw: each share rounded up, so that a flaw asked for is there."""
+    files = sum(int(now.delivered[list(simulation.network.below(site.node))].all(axis=0).sum()) for site in simulation.network.sites)
+    order = iter(rng.permutation(files) + 1)
+    wanted = (("file_late", faults.late), ("file_duplicate", faults.duplicate), ("file_missing", faults.missing), ("file_damaged", faults.damaged))
+    return {int(number): kind for kind, share in wanted for number in islice(order, ceil(share * files))}
 
 
 def _readme(simulation: Simulation, begin: datetime, known: pl.DataFrame) -> str:

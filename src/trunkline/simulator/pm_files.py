@@ -108,12 +108,13 @@ def _document(network: Network, counted: Counted, maps: Mapping[str, CounterMap]
         "<measData>",
         f'<{dialect.entity} localDn={dn} userLabel={quoteattr(site.name)} swVersion="simulated 1.0"/>',
     ]
-    by_class: dict[str, list[tuple[int, Cell, dict[str, Value]]]] = {}
+    # Objects that keep different counters stand in different blocks: what a cell does not have is not said to be missing.
+    blocks: dict[tuple[str, tuple[str, ...]], list[tuple[int, Cell, dict[str, Value]]]] = {}
     for i in cells:
         for object_class, values in _spoken(network.cells[i], counted, maps, i, slot).items():
-            by_class.setdefault(object_class, []).append((i, network.cells[i], values))
-    for object_class, objects in by_class.items():
-        lines += _measurements(object_class, objects, counted, slot, start, end, by_position=dialect is _TS_28532 and number % 2 == 1)
+            blocks.setdefault((object_class, tuple(values)), []).append((i, network.cells[i], values))
+    for (object_class, counters), objects in blocks.items():
+        lines += _measurements(object_class, counters, objects, counted, slot, start, end, by_position=dialect is _TS_28532 and number % 2 == 1)
     lines += ["</measData>", f'<fileFooter><{dialect.collection} endTime="{end.isoformat()}"/></fileFooter>', f"</{dialect.root}>", ""]
     return "\n".join(lines)
 
@@ -147,6 +148,7 @@ def _cqi(spoken: CounterMap, counted: Counted, i: int, slot: int) -> dict[tuple[
 
 def _measurements(
     object_class: str,
+    counters: Sequence[str],
     objects: Sequence[tuple[int, Cell, dict[str, Value]]],
     counted: Counted,
     slot: int,
@@ -155,7 +157,6 @@ def _measurements(
     *,
     by_position: bool,
 ) -> Iterator[str]:
-    counters = list(dict.fromkeys(c for _, _, values in objects for c in values))
     length = f"PT{int((end - start).total_seconds())}S"
     yield f'<measInfo measInfoId="{object_class}">'
     yield f'<job jobId="simulated"/><granPeriod duration="{length}" endTime="{end.isoformat()}"/><repPeriod duration="{length}"/>'
@@ -165,12 +166,12 @@ def _measurements(
         yield "".join(f'<measType p="{p}">{escape(c)}</measType>' for p, c in enumerate(counters, 1))
     for i, cell, values in objects:
         dn = next(dn for dn in cell.dns if f",{object_class}=" in dn)
-        results = [_text(values[c]) if c in values else "NIL" for c in counters]
+        results = [_text(values[c]) for c in counters]
         yield f"<measValue measObjLdn={quoteattr(dn.removeprefix(f'{DN_PREFIX},'))}>"
         if by_position:
             yield f"<measResults>{' '.join(results)}</measResults>"
         else:
-            yield "".join(f'<r p="{p}">{text}</r>' for p, text in enumerate(results, 1) if text != "NIL")
+            yield "".join(f'<r p="{p}">{text}</r>' for p, text in enumerate(results, 1))
         if counted.suspect[i, slot]:
             yield "<suspect>true</suspect>"
         yield "</measValue>"

@@ -25,8 +25,8 @@ DATABASE = "trunkline.db"
 
 _REGION = {"region": pl.String}
 LAYOUTS = {
-    # How several values of one slot become one is the source's to say, so it travels with a measurement.
-    "measurements": Layout({**RECORDS, "aggregate": pl.String, **_REGION}, key=("element", "object_class", "name", "dimension", "at", "period_s")),
+    # How several values of one slot become one, and where a meter starts again, is the source's to say: it travels with a measurement.
+    "measurements": Layout({**RECORDS, "aggregate": pl.String, "wrap": pl.Float64, **_REGION}, key=("element", "object_class", "name", "dimension", "at", "period_s")),
     "events": Layout({**EVENTS, **_REGION}, key=("event_id",)),
     "relations": Layout({**RELATIONS, **_REGION}, key=("element", "relation", "other")),
     "elements": Layout(ELEMENTS, key=("element",), further=True),
