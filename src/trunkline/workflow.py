@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.core.canonical import content_hash, plain
-from trunkline.core.errors import WorkflowError
+from trunkline.core.clock import duration
+from trunkline.core.errors import BadInput, WorkflowError
 from trunkline.core.source import source_of
 from trunkline.core.values import Control, Decision, OutcomeTarget, Owner, Row
 from trunkline.decisions.guardrail import Guardrail
@@ -39,13 +40,38 @@ _NEEDED: Mapping[str, tuple[str, str]] = {
     "outcome": ("it must move an operational KPI", "outcome=Outcome.target('hours_of_lost_traffic', baseline='last 8 weeks', at_least='-50 %')"),
     "control": ("how far it may go alone must be said", "control='approve'"),
     "safe_default": ("it must be known what happens when it cannot judge", "safe_default='no decision'"),
-    "data": ("it must say what it reads", "data=('measurements', 'alarms')"),
+    "data": ("it must say what it reads", "data=('measurements', 'events', 'elements')"),
     "features": ("it must say what it looks at", "features=Features(entity='cell', every='15m', columns={'traffic': kpi('dl_volume')})"),
     "model": ("it must say what scores", "model=models.Harmonic()"),
     "gates": ("no model goes live unproven", "gates=(gates.BeatsBaseline(), gates.Latency(p99_ms=50))"),
     "decide": ("a score is not a decision", "decide=decisions.Above(0.99, action='investigate')"),
     "act": ("a decision has to reach somebody", "act=actions.Propose(to='noc', expires='8h')"),
     "feedback": ("nothing is learned without the outcome", "feedback=feedback.QueueOutcome(within='3d')"),
+}
+
+# Field -> what it has to be, and that in words.
+_KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    "owner": (Owner, "an Owner"),
+    "purpose": (str, "text"),
+    "outcome": (OutcomeTarget, "what Outcome.target() makes"),
+    "control": (str, "text"),
+    "safe_default": (str, "text"),
+    "data": ((tuple, list), "a tuple of names"),
+    "features": (Features, "Features"),
+    "gates": ((tuple, list), "a tuple of gates"),
+    "rollout": (Shadow, "a plan such as Shadow"),
+    "guardrail": (Guardrail, "a Guardrail"),
+    "regions": ((tuple, list), "a tuple of names"),
+    "way_back": (str, "text"),
+}
+_LINES: Mapping[str, str] = {
+    **{name: line for name, (_, line) in _NEEDED.items()},
+    "rollout": "rollout=Shadow(of='7d')",
+    "guardrail": "guardrail=Guardrail(items_per_shift=20)",
+    "regions": "regions=('north',)",
+    "way_back": "way_back='unlock the cell in the element manager'",
+    "review_every": "review_every='26w'",
+    "name": "name='sleeping-cell'",
 }
 
 
@@ -64,7 +90,7 @@ class Workflow:
     safe_default
         What happens when it cannot judge: data missing, model gone, score unknown.
     data
-        Products it reads: "measurements", "alarms", "states", "works", "relations", "elements".
+        Products it reads: "measurements", "events" (alarms, states, planned work), "relations", "elements".
         A view gives it those and nothing else.
     features, model, gates, rollout, decide, act, feedback
         Its life. ``decide(row, score)`` is plain and keeps no memory; what needs memory is declared
@@ -102,12 +128,13 @@ class Workflow:
     review_every: str = "26w"
 
     def __post_init__(self) -> None:
+        self.__dict__["_written_in"] = _folder_of_caller()
         problems = _problems(self)
         if problems:
             raise WorkflowError(
-                f"The workflow '{self.name}' may not load: {len(problems)} thing{'s' * (len(problems) > 1)} left out.",
+                f"The workflow '{self.name}' may not load: {len(problems)} thing{'s' * (len(problems) > 1)} left out or unusable.",
                 where="\n    ".join(["", *(f"{name}: {why}" for name, why, _ in problems)]),
-                next_step="\n    ".join(["write", *(line for _, _, line in problems)]),
+                next_step="\n    ".join(["write", *dict.fromkeys(f"{line}," if "=" in line.split("(")[0] else line for _, _, line in problems)]),
             )
 
     @cached_property
@@ -127,13 +154,24 @@ class Workflow:
     @property
     def folder(self) -> Path:
         """Where the file that defines it lies: its runbook is looked for from there."""
-        return _folder_of(self.decide)
+        path = inspect.getsourcefile(self.decide) if inspect.isfunction(self.decide) else None
+        if path and not path.startswith("<"):
+            return Path(path).resolve().parent
+        written_in: Path = self.__dict__["_written_in"]  # decide is a ready-made part
+        return written_in
 
     @property
     def runbook(self) -> Path:
         """The runbook people work by."""
         assert self.owner is not None
         return self.folder / self.owner.runbook
+
+    def on_grid(self, features: Features) -> Workflow:
+        """The same workflow on a grid that the data at hand can fill; what it is, its hash, stays."""
+        assert self.owner is not None
+        fitted = dataclasses.replace(self, features=features, owner=dataclasses.replace(self.owner, runbook=str(self.runbook)))
+        fitted.__dict__.update(hash=self.hash, sources=self.sources)
+        return fitted
 
     def __hash__(self) -> int:
         return hash(self.hash)
@@ -158,29 +196,39 @@ def _identity(workflow: Workflow) -> dict[str, Any]:
 def _problems(workflow: Workflow) -> list[tuple[str, str, str]]:
     """What is left out or cannot be used: (field, why, a line that would do)."""
     found = [(name, why, line) for name, (why, line) in _NEEDED.items() if not getattr(workflow, name)]
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", workflow.name):
-        found.append(("name", f"'{workflow.name}' is not lower-case words joined by '-'", "name='sleeping-cell'"))
+    given = {name: getattr(workflow, name) for name in _KINDS if getattr(workflow, name)}
+    wrong = {name: f"it is {value!r}, not {_KINDS[name][1]}" for name, value in given.items() if not isinstance(value, _KINDS[name][0])}
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", str(workflow.name)):
+        wrong["name"] = f"'{workflow.name}' is not lower-case words joined by '-'"
     if workflow.control and workflow.control not in CONTROLS:
-        found.append(("control", f"'{workflow.control}' is none of {', '.join(CONTROLS)}", "control='approve'"))
+        wrong["control"] = f"'{workflow.control}' is none of {', '.join(CONTROLS)}"
+    decide: object = workflow.decide
+    if decide and not callable(decide):
+        wrong["decide"] = f"it is {decide!r}, not a function of row and score"
+    try:
+        duration(workflow.review_every)
+    except (BadInput, TypeError):
+        wrong["review_every"] = f"{workflow.review_every!r} is not a length of time"
+    found += [(name, why, _LINES[name]) for name, why in wrong.items()]
     owner, outcome = workflow.owner, workflow.outcome
-    if owner:
-        found += [(f"owner.{part}", "it is empty", _NEEDED["owner"][1]) for part in ("team", "oncall", "runbook") if not getattr(owner, part)]
+    if isinstance(owner, Owner):
+        found += [(f"owner.{part}", "it is empty", _LINES["owner"]) for part in ("team", "oncall", "runbook") if not getattr(owner, part)]
         if owner.runbook and workflow.decide and not workflow.runbook.is_file():
-            found.append(("owner.runbook", f"there is no file {workflow.runbook}", f"write {owner.runbook} beside the workflow's file, or name one that exists"))
-    if outcome:
-        found += [(f"outcome.{part}", "it is empty", _NEEDED["outcome"][1]) for part in ("kpi", "baseline", "at_least") if not getattr(outcome, part)]
+            found.append(("owner.runbook", f"there is no file {workflow.runbook}", f"a runbook in {workflow.runbook}, or name one that exists"))
+    if isinstance(outcome, OutcomeTarget):
+        found += [(f"outcome.{part}", "it is empty", _LINES["outcome"]) for part in ("kpi", "baseline", "at_least") if not getattr(outcome, part)]
     if workflow.act and not getattr(workflow.act, "reversible", False) and not workflow.way_back:
-        found.append(("way_back", f"{type(workflow.act).__name__} cannot undo itself", "way_back='unlock the cell in the element manager'"))
+        found.append(("way_back", f"{type(workflow.act).__name__} cannot undo itself", _LINES["way_back"]))
     return found
 
 
-def _folder_of(decide: Any) -> Path:
-    """The folder of the file that defines *decide*; where it is a ready-made part, the file that built the workflow."""
-    function = decide if inspect.isfunction(decide) else getattr(type(decide), "__call__", None)
-    path = inspect.getsourcefile(function) if function is not None else None
-    if path and not path.startswith("<") and inspect.isfunction(decide):
-        return Path(path).resolve().parent
-    return Path.cwd()
+def _folder_of_caller() -> Path:
+    """The folder of the file that is building a workflow; the present folder in a shell or a notebook."""
+    frame = inspect.currentframe()
+    while frame is not None and (frame.f_code.co_filename in {__file__, dataclasses.__file__} or frame.f_code.co_name == "__init__"):
+        frame = frame.f_back
+    path = Path(frame.f_code.co_filename) if frame is not None else None
+    return path.resolve().parent if path is not None and path.is_file() else Path.cwd()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +264,11 @@ def diff(old: Release, new: Release) -> list[tuple[str, Any, Any]]:
     >>> diff(a, dataclasses.replace(a, training={"rows": 6}))
     [('training.rows', 5, 6)]
     """
-    return list(_differences(plain({f.name: getattr(old, f.name) for f in dataclasses.fields(old)}), plain({f.name: getattr(new, f.name) for f in dataclasses.fields(new)}), ""))
+    return list(
+        _differences(
+            plain({f.name: getattr(old, f.name) for f in dataclasses.fields(old)}), plain({f.name: getattr(new, f.name) for f in dataclasses.fields(new)}), ""
+        )
+    )
 
 
 def _differences(old: Any, new: Any, path: str) -> list[tuple[str, Any, Any]]:

@@ -361,6 +361,8 @@ def test_bytes_that_are_no_utf_8_are_replaced_and_said_and_other_encodings_are_r
     assert read(latin).vendor == "A\ufffdme"
     assert read(latin.replace(b'encoding="UTF-8"', b'encoding="ISO-8859-1"')).vendor == "Açme"
     assert read(small().replace("UTF-8", "UTF-16").encode("utf-16")).counters.height == 4
+    for nonsense in ("TF-8", "utf-7", "base64", "shift_jis", "punycode"):
+        assert read(small().replace("UTF-8", nonsense).encode()).counters.height == 4, nonsense
 
 
 def test_a_file_that_breaks_off_keeps_each_complete_value_and_says_where_it_ends() -> None:

@@ -95,10 +95,10 @@ def test_a_better_but_slower_and_a_faster_but_worse_candidate_are_both_refused(c
             reload=lambda: again.score(held),
         )
 
-    live = candidate(Trees(rounds=60, stop=0))
+    live = candidate(Trees(rounds=10, stop=0))
     gates: list[Gate] = [BeatsBaseline(), Latency(p99_ms=200, replays=200), Parity(), Leakage(), Duplicates()]
-    slower = run_gates(gates, dataclasses.replace(candidate(Trees(rounds=900, stop=0, leaves=63)), champion=live))
-    worse = run_gates(gates, dataclasses.replace(candidate(Trees(rounds=3, stop=0, leaves=4)), champion=live))
+    slower = run_gates(gates, dataclasses.replace(candidate(Trees(rounds=1200, stop=0, leaves=63)), champion=live))
+    worse = run_gates(gates, dataclasses.replace(candidate(Trees(rounds=2, stop=0, leaves=3)), champion=live))
 
     assert [v.result for v in slower] == ["pass", "fail", "pass", "pass", "pass"], [v.why for v in slower]
     assert [v.result for v in worse] == ["fail", "pass", "pass", "pass", "pass"], [v.why for v in worse]

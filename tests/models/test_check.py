@@ -9,18 +9,19 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
+from trunkline.core.registry import names
 from trunkline.models.check import CHECKS, Finding, check_model
 from trunkline.models.dummies import Constant
 from trunkline.models.envelope import Envelope
 from trunkline.models.harmonic import Harmonic
-from trunkline.models.portable import model_class, registered
+from trunkline.models.portable import model_class
 from trunkline.models.protocol import Context, Saved
 
 FAST = ("harmonic", "envelope", "trees")
 
 
-@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in sorted(registered())])
-def test_every_registered_model_keeps_the_contract(name):
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in names("models")])
+def test_every_registered_model_keeps_the_contract(name: Any) -> None:
     try:
         model: Any = model_class(name)()
     except ModuleNotFoundError as missing:
@@ -29,7 +30,7 @@ def test_every_registered_model_keeps_the_contract(name):
     assert [f for f in check_model(model) if not f.passed] == []
 
 
-def test_there_are_many_promises_and_each_has_its_name():
+def test_there_are_many_promises_and_each_has_its_name() -> None:
     assert len(CHECKS) >= 25
     assert len({check.__name__ for check in CHECKS}) == len(CHECKS)
 
@@ -55,7 +56,7 @@ class _Broken:
     inner: Any
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> Any:
         return self.inner.columns
 
     @property
@@ -77,7 +78,7 @@ class _Broken:
         return tuple(reversed(reasons)) if self.how == "reasons upside down" else reasons
 
     def save(self) -> Saved:
-        saved = self.inner.save()
+        saved: Saved = self.inner.save()
         if self.how == "saves an object":
             return replace(saved, arrays={**saved.arrays, "bad": np.array([None], dtype=object)})
         return saved
@@ -94,24 +95,24 @@ class _Broken:
         ("saves an object", "saved arrays hold no objects"),
     ],
 )
-def test_a_broken_promise_is_found(how, promise):
+def test_a_broken_promise_is_found(how: Any, promise: Any) -> None:
     broken = {f.name for f in check_model(Broken(how)) if not f.passed}
 
     assert promise in broken
 
 
-def test_no_skill_is_found():
+def test_no_skill_is_found() -> None:
     assert "an outage scores higher than calm" in {f.name for f in check_model(Constant()) if not f.passed}
 
 
-def test_a_finding_says_what_was_seen():
+def test_a_finding_says_what_was_seen() -> None:
     found = next(f for f in check_model(Broken("leaves the scale")) if f.name == "scores lie between zero and one")
 
     assert found == Finding("scores lie between zero and one", False, found.message)
     assert "2.9" in found.message
 
 
-def test_checking_loads_no_torch():
+def test_checking_loads_no_torch() -> None:
     check_model(Harmonic())
 
     assert "torch" not in sys.modules

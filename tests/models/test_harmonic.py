@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -38,16 +39,16 @@ def change(rows: pl.DataFrame, start: int, stop: int, factor: float) -> pl.DataF
     return rows.with_columns(pl.when((place >= start) & (place < stop)).then(pl.col("traffic") * factor).otherwise("traffic").alias("traffic"))
 
 
-def test_the_contract_of_a_model_is_kept():
+def test_the_contract_of_a_model_is_kept() -> None:
     assert [f for f in check_model(Harmonic()) if not f.passed] == []
 
 
-def test_a_fitted_harmonic_is_a_fitted_model():
+def test_a_fitted_harmonic_is_a_fitted_model() -> None:
     assert isinstance(Harmonic().fit(cell(21), context=CONTEXT), Fitted)
 
 
 @pytest.mark.parametrize("minutes", [5, 15, 30, 60, 180, 360, 1440])
-def test_any_grid_will_do(minutes):
+def test_any_grid_will_do(minutes: Any) -> None:
     every = timedelta(minutes=minutes)
     rows = cell(63, every=every)
 
@@ -58,7 +59,7 @@ def test_any_grid_will_do(minutes):
     assert fitted.baseline_used == {("cell-1", "traffic"): "week"}
 
 
-def test_an_outage_a_loss_and_a_surge_stand_out_and_calm_does_not():
+def test_an_outage_a_loss_and_a_surge_stand_out_and_calm_does_not() -> None:
     rows = cell(84, entity="cell-2")
     fitted = Harmonic().fit(rows[:-168], context=CONTEXT)
     calm = fitted.score(rows)[-168:]
@@ -69,7 +70,7 @@ def test_an_outage_a_loss_and_a_surge_stand_out_and_calm_does_not():
     assert (calm > 0.99).mean() < 0.05
 
 
-def test_scores_of_a_quiet_future_are_uniform():
+def test_scores_of_a_quiet_future_are_uniform() -> None:
     rows = pl.concat([cell(98, seed=s, entity=f"cell-{s}") for s in range(8)])
     past = rows.filter(pl.col("at") < datetime(2026, 3, 16, tzinfo=UTC))
     fitted = Harmonic().fit(past, context=CONTEXT)
@@ -80,7 +81,7 @@ def test_scores_of_a_quiet_future_are_uniform():
         assert least < (new > level).mean() < most
 
 
-def test_the_score_is_judged_at_local_time():
+def test_the_score_is_judged_at_local_time() -> None:
     rows = cell(98, noise=0.02, first=datetime(2026, 1, 4, 23, tzinfo=UTC))  # through the change to summer time
     local = rows.with_columns(hour=pl.col("at").dt.convert_time_zone("Europe/Rome").dt.hour())
     by_clock = local.with_columns(traffic=10.0 + 5.0 * (pl.col("hour") >= 8).cast(pl.Float64) * (1 + 0.001 * pl.col("traffic"))).drop("hour")
@@ -88,7 +89,7 @@ def test_the_score_is_judged_at_local_time():
     fitted = Harmonic(daily=11).fit(by_clock.filter(pl.col("at") < change_of_time), context=CONTEXT)
 
     usual = fitted.band(by_clock, "traffic").filter(pl.col("at") >= change_of_time)
-    apart = (usual["value"] - usual["usual"]).abs()
+    apart = np.abs((usual["value"] - usual["usual"]).to_numpy())
 
     assert apart.mean() < 1.0
     in_utc = (
@@ -97,10 +98,10 @@ def test_the_score_is_judged_at_local_time():
         .band(by_clock, "traffic")
         .filter(pl.col("at") >= change_of_time)
     )
-    assert (in_utc["value"] - in_utc["usual"]).abs().max() > 2 * apart.max()
+    assert np.abs((in_utc["value"] - in_utc["usual"]).to_numpy()).max() > 2 * apart.max()
 
 
-def test_a_holiday_is_expected_to_be_a_sunday():
+def test_a_holiday_is_expected_to_be_a_sunday() -> None:
     rows = cell(70)
     context = Context(every=HOUR, holidays={"UTC": frozenset({"2026-03-17"})})  # a Tuesday after the rows
     fitted = Harmonic().fit(rows, context=context)
@@ -113,7 +114,7 @@ def test_a_holiday_is_expected_to_be_a_sunday():
 
 
 @pytest.mark.parametrize(("days", "used"), [(1, "level"), (5, "day"), (13, "day"), (20, "week")])
-def test_a_short_past_is_compared_with_less_and_says_so(days, used):
+def test_a_short_past_is_compared_with_less_and_says_so(days: Any, used: Any) -> None:
     fitted = Harmonic().fit(cell(days), context=CONTEXT)
 
     assert fitted.baseline_used == {("cell-1", "traffic"): used}
@@ -121,14 +122,14 @@ def test_a_short_past_is_compared_with_less_and_says_so(days, used):
     assert scores.shape == ((days + 1) * 24,)
 
 
-def test_two_entities_with_pasts_of_different_length_are_told_apart():
+def test_two_entities_with_pasts_of_different_length_are_told_apart() -> None:
     late = cell(70, entity="cell-2").filter(pl.col("at") >= datetime(2026, 3, 6, tzinfo=UTC))
     fitted = Harmonic().fit(pl.concat([cell(70), late]), context=CONTEXT)
 
     assert fitted.baseline_used == {("cell-1", "traffic"): "week", ("cell-2", "traffic"): "day"}
 
 
-def test_a_series_without_values_has_no_baseline_and_no_score():
+def test_a_series_without_values_has_no_baseline_and_no_score() -> None:
     rows = pl.concat([cell(30), cell(30, entity="cell-2").with_columns(traffic=pl.lit(None, dtype=pl.Float64))])
     fitted = Harmonic().fit(rows, context=CONTEXT)
 
@@ -136,7 +137,7 @@ def test_a_series_without_values_has_no_baseline_and_no_score():
     assert np.isnan(fitted.score(rows)[30 * 24 :]).all()
 
 
-def test_a_past_with_outages_teaches_no_outage():
+def test_a_past_with_outages_teaches_no_outage() -> None:
     rows = cell(84)
     faulty = rows
     for day in range(30, 77, 6):
@@ -148,7 +149,7 @@ def test_a_past_with_outages_teaches_no_outage():
     assert scores[80 * 24 + 2] > 0.99
 
 
-def test_only_what_is_asked_for_is_judged():
+def test_only_what_is_asked_for_is_judged() -> None:
     rows = cell(63)
     low = Harmonic(direction="low").fit(rows[:-24], context=CONTEXT)
 
@@ -156,7 +157,7 @@ def test_only_what_is_asked_for_is_judged():
     assert low.score(change(rows, rows.height - 4, rows.height, 0.1))[-1] > 0.99
 
 
-def test_a_reason_says_how_far_below_and_when_in_local_time():
+def test_a_reason_says_how_far_below_and_when_in_local_time() -> None:
     rows = change(cell(63), 63 * 24 - 1, 63 * 24, 0.29)
     fitted = Harmonic().fit(rows[:-24], context=CONTEXT)
 
@@ -165,10 +166,11 @@ def test_a_reason_says_how_far_below_and_when_in_local_time():
     assert reason.text.startswith("downlink volume 7")
     assert "below its usual Monday 00:00" in reason.text  # Sunday 23:00 UTC
     assert reason.value == pytest.approx(rows["traffic"][-1])
+    assert reason.value is not None
     assert reason.usual == pytest.approx(reason.value / 0.29, rel=0.3)
 
 
-def test_the_scale_chosen_for_a_column_is_recorded():
+def test_the_scale_chosen_for_a_column_is_recorded() -> None:
     rows = cell(30).with_columns(ratio=pl.Series(1.0 - 0.01 * np.random.default_rng(0).random(30 * 24)), power=pl.lit(-90.0) + pl.col("traffic"))
 
     fitted = Harmonic().fit(rows, context=CONTEXT)
@@ -176,7 +178,7 @@ def test_the_scale_chosen_for_a_column_is_recorded():
     assert fitted.transforms_used == {"power": "as it is", "ratio": "logarithm of the shortfall", "traffic": "logarithm"}
 
 
-def test_the_intervals_of_a_forecast_hold_what_they_promise():
+def test_the_intervals_of_a_forecast_hold_what_they_promise() -> None:
     inside, hours = 0, 0
     for seed in range(6):
         rows = cell(84, seed=seed, noise=0.2)
@@ -190,7 +192,7 @@ def test_the_intervals_of_a_forecast_hold_what_they_promise():
     assert 0.87 < inside / hours < 0.97
 
 
-def test_a_forecast_of_an_unknown_entity_or_level_is_refused():
+def test_a_forecast_of_an_unknown_entity_or_level_is_refused() -> None:
     fitted = Harmonic().fit(cell(21), context=CONTEXT)
 
     with pytest.raises(UnknownName, match="Did you mean 'cell-1'"):
@@ -199,16 +201,17 @@ def test_a_forecast_of_an_unknown_entity_or_level_is_refused():
         fitted.forecast("cell-1", "traffic", timedelta(days=1), level=0.5)
 
 
-def test_the_band_holds_the_usual_and_most_values():
+def test_the_band_holds_the_usual_and_most_values() -> None:
     rows = cell(63)
     band = Harmonic().fit(rows, context=CONTEXT).band(rows, "traffic")
 
     assert band.columns == ["entity", "at", "value", "usual", "low", "high"]
     assert ((band["low"] <= band["usual"]) & (band["usual"] <= band["high"])).all()
-    assert 0.95 < ((band["value"] >= band["low"]) & (band["value"] <= band["high"])).mean() <= 1.0
+    inside = ((band["value"] >= band["low"]) & (band["value"] <= band["high"])).to_numpy()
+    assert 0.95 < inside.mean() <= 1.0
 
 
-def test_saved_and_loaded_it_forecasts_the_same():
+def test_saved_and_loaded_it_forecasts_the_same() -> None:
     fitted = Harmonic().fit(cell(40), context=CONTEXT)
 
     again = load(fitted.save())
@@ -216,18 +219,18 @@ def test_saved_and_loaded_it_forecasts_the_same():
     assert again.forecast("cell-1", "traffic", timedelta(days=2)).equals(fitted.forecast("cell-1", "traffic", timedelta(days=2)))  # type: ignore[attr-defined]
 
 
-def test_rows_without_numbers_are_refused():
+def test_rows_without_numbers_are_refused() -> None:
     with pytest.raises(BadInput, match="no feature column"):
         Harmonic().fit(cell(2).drop("traffic"), context=CONTEXT)
 
 
-def test_windows_are_slots_of_the_grid():
+def test_windows_are_slots_of_the_grid() -> None:
     assert slots_of(("3h", "6h"), timedelta(hours=6)) == (1,)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.0, 0.6))
-def test_holes_of_any_pattern_leave_every_present_value_judged(seed, share):
+def test_holes_of_any_pattern_leave_every_present_value_judged(seed: Any, share: Any) -> None:
     gone = np.random.default_rng(seed).random(30 * 24) < share
     rows = cell(30).with_columns(pl.when(pl.Series(gone)).then(None).otherwise("traffic").alias("traffic"))
 
@@ -236,7 +239,7 @@ def test_holes_of_any_pattern_leave_every_present_value_judged(seed, share):
     assert (np.isnan(scores) == gone).all()
 
 
-def test_a_fleet_is_fitted_in_little_time():
+def test_a_fleet_is_fitted_in_little_time() -> None:
     rows = pl.concat([cell(84, seed=s % 5, entity=f"cell-{s:03}") for s in range(60)])
 
     began = time.process_time()
@@ -247,7 +250,7 @@ def test_a_fleet_is_fitted_in_little_time():
 
 
 @pytest.mark.real
-def test_seven_days_of_real_cells_are_forecast_better_than_by_last_week(real_data: Path):
+def test_seven_days_of_real_cells_are_forecast_better_than_by_last_week(real_data: Path) -> None:
     from benchmarks.kpi_anomaly import forecasting
 
     found = forecasting(real_data, weeks=12)
@@ -257,5 +260,5 @@ def test_seven_days_of_real_cells_are_forecast_better_than_by_last_week(real_dat
     assert 0.85 <= np.mean([r["inside"] for r in ours]) <= 0.97
 
 
-def test_sample_rows_are_the_same_for_the_same_seed():
+def test_sample_rows_are_the_same_for_the_same_seed() -> None:
     assert sample_rows(seed=3)[0].equals(sample_rows(seed=3)[0])

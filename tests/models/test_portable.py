@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -34,7 +36,7 @@ class Key:
         return True
 
 
-def test_a_file_gives_back_what_was_saved(tmp_path):
+def test_a_file_gives_back_what_was_saved(tmp_path: Any) -> None:
     portable.write(SAVED, tmp_path / "m.npz", signer=Key())
 
     again = portable.read(tmp_path / "m.npz", signer=Key())
@@ -46,11 +48,11 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
         assert np.array_equal(again.arrays[name], array)
 
 
-def test_equal_models_are_equal_bytes():
+def test_equal_models_are_equal_bytes() -> None:
     assert portable.pack(SAVED, signer=Key()) == portable.pack(SAVED, signer=Key())
 
 
-def test_numpy_alone_can_read_the_arrays(tmp_path):
+def test_numpy_alone_can_read_the_arrays(tmp_path: Any) -> None:
     portable.write(SAVED, tmp_path / "m.npz")
 
     with np.load(tmp_path / "m.npz", allow_pickle=False) as arrays:
@@ -59,7 +61,7 @@ def test_numpy_alone_can_read_the_arrays(tmp_path):
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_no_byte_can_change_unnoticed(data):
+def test_no_byte_can_change_unnoticed(data: Any) -> None:
     content = bytearray(portable.pack(SAVED, signer=Key()))
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= data.draw(st.integers(1, 255))
@@ -68,7 +70,7 @@ def test_no_byte_can_change_unnoticed(data):
         portable.unpack(bytes(content), signer=Key())
 
 
-def test_a_changed_value_names_its_array():
+def test_a_changed_value_names_its_array() -> None:
     content = portable.pack(SAVED)
     value = np.array(4.0).tobytes()
     assert content.count(value) == 1
@@ -77,19 +79,19 @@ def test_a_changed_value_names_its_array():
         portable.unpack(content.replace(value, np.array(4.5).tobytes()))
 
 
-def test_bytes_behind_the_end_are_refused():
+def test_bytes_behind_the_end_are_refused() -> None:
     with pytest.raises(Tampered):
         portable.unpack(portable.pack(SAVED) + b"x")
 
 
-def test_another_key_is_refused_and_so_is_no_signature():
+def test_another_key_is_refused_and_so_is_no_signature() -> None:
     with pytest.raises(Tampered, match="signature"):
         portable.unpack(portable.pack(SAVED, signer=Key(2)), signer=Key())
     with pytest.raises(Tampered, match="no signature"):
         portable.unpack(portable.pack(SAVED), signer=Key())
 
 
-def test_another_format_is_refused(monkeypatch):
+def test_another_format_is_refused(monkeypatch: Any) -> None:
     monkeypatch.setattr(portable, "FORMAT", 99)
     content = portable.pack(SAVED)
     monkeypatch.undo()
@@ -98,27 +100,27 @@ def test_another_format_is_refused(monkeypatch):
         portable.unpack(content)
 
 
-def test_objects_are_not_written_and_not_read():
+def test_objects_are_not_written_and_not_read() -> None:
     with pytest.raises(BadInput, match="'bad' holds Python objects"):
         portable.pack(Saved(manifest=SAVED.manifest, arrays={"bad": np.array([{}], dtype=object)}))
 
 
-def test_something_else_is_no_model_file():
+def test_something_else_is_no_model_file() -> None:
     with pytest.raises(BadFile, match="no model file"):
         portable.unpack(b"hello")
 
 
-def test_a_manifest_without_columns_is_not_written():
+def test_a_manifest_without_columns_is_not_written() -> None:
     with pytest.raises(BadInput, match="'columns'"):
         portable.pack(Saved(manifest={"model": "constant", "parameters": {}}, arrays={}))
 
 
-def test_loading_goes_by_the_registered_name():
+def test_loading_goes_by_the_registered_name() -> None:
     fitted = portable.load(Saved(manifest=SAVED.manifest, arrays={"entities": np.array([], dtype="U1")}))
 
     assert fitted.columns == ("a",)
 
 
-def test_an_unknown_model_shows_the_closest():
+def test_an_unknown_model_shows_the_closest() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'harmonic'"):
         portable.model_class("harmonics")

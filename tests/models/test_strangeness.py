@@ -19,14 +19,14 @@ def score(strange: Strangeness, scaled: np.ndarray) -> np.ndarray:
     return strange.rows(strange.columns(scaled, ALL), ALL)
 
 
-def test_a_row_of_many_columns_is_no_more_often_strange_than_a_row_of_one():
+def test_a_row_of_many_columns_is_no_more_often_strange_than_a_row_of_one() -> None:
     for columns in (1, 3, 10):
         scores = score(fit(errors(columns)), errors(columns, seed=1))
 
         assert 0.003 < (scores >= 0.99).mean() < 0.02
 
 
-def test_a_lasting_small_loss_is_stranger_than_its_hours():
+def test_a_lasting_small_loss_is_stranger_than_its_hours() -> None:
     calm = np.zeros((1, 2, 40))
     strange = fit(errors(1))
     lasting = calm.copy()
@@ -38,7 +38,7 @@ def test_a_lasting_small_loss_is_stranger_than_its_hours():
     assert (scores[:, 35] > 0.98).all()
 
 
-def test_a_past_with_faults_in_it_still_finds_the_next_one():
+def test_a_past_with_faults_in_it_still_finds_the_next_one() -> None:
     past = errors(1)
     for start in range(100, 2900, 340):  # a fault every fortnight
         past[..., start : start + 12] = -15.0
@@ -50,7 +50,7 @@ def test_a_past_with_faults_in_it_still_finds_the_next_one():
     assert (scores[:, 152] > 0.999).all()
 
 
-def test_a_missing_column_is_skipped_and_a_missing_row_has_no_score():
+def test_a_missing_column_is_skipped_and_a_missing_row_has_no_score() -> None:
     now = errors(3, 50, seed=3)
     now[0] = np.nan
     now[:, :, 20] = np.nan
@@ -61,7 +61,7 @@ def test_a_missing_column_is_skipped_and_a_missing_row_has_no_score():
     assert np.isfinite(np.delete(scores, 20, axis=1)).all()
 
 
-def test_what_comes_back_every_week_is_a_habit_not_a_fault():
+def test_what_comes_back_every_week_is_a_habit_not_a_fault() -> None:
     past = errors(1)
     past[..., 30::168] -= 12.0
     now = errors(1, 336, seed=2)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ def kinds(*series: list[float]) -> list[str]:
     return [KINDS[k] for k in fitted.kind]
 
 
-def test_each_kind_of_kpi_has_its_scale():
+def test_each_kind_of_kpi_has_its_scale() -> None:
     assert kinds([1e6, 2e6, 0.0], [0.05, 0.3, 0.6], [99.1, 99.9, 98.0], [-110.0, -95.0, -80.0]) == [
         "logarithm",
         "logarithm",
@@ -24,7 +26,7 @@ def test_each_kind_of_kpi_has_its_scale():
 
 @settings(max_examples=60, deadline=None)
 @given(hnp.arrays(np.float64, (3, 40), elements=st.floats(-1e5, 1e5)))
-def test_back_undoes_forward(values):
+def test_back_undoes_forward(values: Any) -> None:
     values[0] = np.abs(values[0])
     values[2, :2] = (-1.0, 1.0)
     values[1] = 0.9 + 0.1 * np.abs(values[1]) / 1e5
@@ -35,14 +37,14 @@ def test_back_undoes_forward(values):
     assert np.allclose(again, values, rtol=1e-6, atol=1e-6 * np.abs(values).max())
 
 
-def test_a_thousandfold_unit_moves_the_logarithm_and_nothing_else():
+def test_a_thousandfold_unit_moves_the_logarithm_and_nothing_else() -> None:
     volume = np.random.default_rng(0).lognormal(3, 1, (1, 500))
     small, large = Transforms.fit(volume, np.array([0])), Transforms.fit(1000 * volume, np.array([0]))
 
     assert np.allclose(large.forward(1000 * volume) - small.forward(volume), np.log(1000))
 
 
-def test_a_step_from_nothing_to_one_is_small_where_nothing_is_usual():
+def test_a_step_from_nothing_to_one_is_small_where_nothing_is_usual() -> None:
     drops = np.random.default_rng(0).poisson(0.5, (1, 500)).astype(float)
     fitted = Transforms.fit(drops, np.array([0]))
 

@@ -4,24 +4,25 @@ from datetime import timedelta
 
 import numpy as np
 
+from trunkline.models.protocol import Floats
 from trunkline.models.seasons import design
-from trunkline.models.walking import Pace, walk
+from trunkline.models.walking import Pace, Walk, walk
 
-HOURS = np.arange(24 * 7 * 9) % 168.0
+HOURS: Floats = (np.arange(24 * 7 * 9) % 168).astype(np.float64)
 X, RANK = design(HOURS, every=timedelta(hours=1), daily=3, weekly=4)
 HOUR = HOURS.astype(np.int64) % 24
 
 
-def series(count: int, seed: int = 0) -> np.ndarray:
+def series(count: int, seed: int = 0) -> Floats:
     random = np.random.default_rng(seed)
     return random.normal(0, 1, (count, X.shape[1])) @ X.T + random.normal(0, 0.1, (count, len(X)))
 
 
-def run(y: np.ndarray):
+def run(y: Floats) -> Walk:
     return walk(X, RANK, HOUR, y, slots_per_day=24, pace=Pace())
 
 
-def test_the_shared_product_gives_what_each_series_alone_gives():
+def test_the_shared_product_gives_what_each_series_alone_gives() -> None:
     y = series(10)
 
     together, alone = run(y), [run(y[s : s + 1]) for s in range(10)]
@@ -30,7 +31,7 @@ def test_the_shared_product_gives_what_each_series_alone_gives():
     assert np.allclose(together.errors, [a.errors[0] for a in alone], equal_nan=True)
 
 
-def test_series_with_gaps_are_solved_exactly_beside_those_without():
+def test_series_with_gaps_are_solved_exactly_beside_those_without() -> None:
     y = series(12)
     gappy = y.copy()
     gappy[3, 100:400] = np.nan
@@ -43,7 +44,7 @@ def test_series_with_gaps_are_solved_exactly_beside_those_without():
     assert np.abs(holed.coefficients[7] - whole.coefficients[7]).max() < 0.05
 
 
-def test_errors_are_those_of_days_not_yet_learned():
+def test_errors_are_those_of_days_not_yet_learned() -> None:
     y = series(1)
     later = y.copy()
     later[0, 24 * 40 :] += 5.0
@@ -52,7 +53,7 @@ def test_errors_are_those_of_days_not_yet_learned():
     assert np.allclose(run(later).errors[0, 24 * 40 : 24 * 41], run(y).errors[0, 24 * 40 : 24 * 41] + 5.0)
 
 
-def test_an_outage_hardly_moves_the_baseline():
+def test_an_outage_hardly_moves_the_baseline() -> None:
     y = series(1)
     hit = y.copy()
     hit[0, -48:-36] -= 50.0
@@ -62,7 +63,7 @@ def test_an_outage_hardly_moves_the_baseline():
     assert moved.max() < 0.3
 
 
-def test_the_level_follows_growth():
+def test_the_level_follows_growth() -> None:
     y = series(1)
     grown = y.copy()
     grown[0, 24 * 42 :] += 0.3
@@ -72,7 +73,7 @@ def test_the_level_follows_growth():
     assert np.abs(np.nanmean(past.errors[0, -72:])) < 0.12
 
 
-def test_a_short_past_has_a_day_and_a_shorter_one_a_level():
+def test_a_short_past_has_a_day_and_a_shorter_one_a_level() -> None:
     y = series(1)
     days = walk(X[: 24 * 6], RANK, HOUR[: 24 * 6], y[:, : 24 * 6], slots_per_day=24, pace=Pace())
     level = walk(X[:24], RANK, HOUR[:24], y[:, :24], slots_per_day=24, pace=Pace())
@@ -83,7 +84,7 @@ def test_a_short_past_has_a_day_and_a_shorter_one_a_level():
     assert np.isclose(level.coefficients[0, 0], y[0, :24].mean())
 
 
-def test_the_scale_knows_the_noisy_hours():
+def test_the_scale_knows_the_noisy_hours() -> None:
     y = series(1)
     y[0, HOUR < 6] += np.random.default_rng(2).normal(0, 1.0, (HOUR < 6).sum())
 

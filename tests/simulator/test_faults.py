@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ DAY = 100.0 * (1.2 + np.sin(np.arange(24 * 7 * 10) / 24 * 2 * np.pi))
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.25, 0.5, 1.0, 1.6]), st.sampled_from([1, 4]))
-def test_faults_are_planned_in_equal_shares_and_do_not_overlap(seed, per_week, per_hour):
+def test_faults_are_planned_in_equal_shares_and_do_not_overlap(seed: Any, per_week: Any, per_hour: Any) -> None:
     slots, first = 168 * per_hour * 26, 168 * per_hour * 10
     found = plan(slots, seed=seed, per_week=per_week, per_hour=per_hour, first=first)
 
@@ -28,7 +29,7 @@ def test_faults_are_planned_in_equal_shares_and_do_not_overlap(seed, per_week, p
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fault_changes_its_own_slots_and_leaves_the_given_series_alone(kind):
+def test_a_fault_changes_its_own_slots_and_leaves_the_given_series_alone(kind: Any) -> None:
     start = 24 * 20
     before = DAY.copy()
     now = inject(DAY, Injection(kind=kind, start=start, stop=start + KINDS[kind].hours), seed=1)
@@ -40,7 +41,7 @@ def test_a_fault_changes_its_own_slots_and_leaves_the_given_series_alone(kind):
     assert np.array_equal(DAY, before)
 
 
-def test_each_kind_has_its_shape():
+def test_each_kind_has_its_shape() -> None:
     def ratio(kind: str, start: int = 240) -> float:
         stop = start + KINDS[kind].hours
         return float(inject(DAY, Injection(kind=kind, start=start, stop=stop))[start:stop].mean() / DAY[start:stop].mean())
@@ -56,20 +57,20 @@ def test_each_kind_has_its_shape():
     assert (flat == DAY[239]).all()
 
 
-def test_a_missing_value_stays_missing_and_a_share_stays_below_its_ceiling():
+def test_a_missing_value_stays_missing_and_a_share_stays_below_its_ceiling() -> None:
     use = np.array([0.5, np.nan, 0.8, 0.9])
 
     assert np.array_equal(inject(use, Injection(kind="spike", start=0, stop=4), most=1.0), [1.0, np.nan, 1.0, 1.0], equal_nan=True)
 
 
-def test_the_seed_decides():
+def test_the_seed_decides() -> None:
     assert plan(5000, seed=1) == plan(5000, seed=1)
     assert plan(5000, seed=1) != plan(5000, seed=2)
     faults = plan(5000, seed=1)
     assert np.array_equal(inject_all(np.resize(DAY, 5000), faults, seed=3), inject_all(np.resize(DAY, 5000), faults, seed=3))
 
 
-def test_too_many_faults_and_unknown_kinds_are_refused():
+def test_too_many_faults_and_unknown_kinds_are_refused() -> None:
     with pytest.raises(BadInput, match="no room"):
         plan(5000, seed=0, per_week=10)
     with pytest.raises(UnknownName, match="Did you mean 'outage'"):

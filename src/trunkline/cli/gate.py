@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
-from trunkline.cli.output import as_json, print_json, say, table
+from trunkline.cli.output import as_json, print_json, say, table, verdict_rows
 
 
 @click.group("gate")
 def command() -> None:
     """What a candidate has to pass."""
-
-
-def verdict_rows(card: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """The verdicts on a release's card as table rows."""
-    rows = []
-    for contender, told in card["contenders"].items():
-        for v in told["gates"]:
-            value, bar = v.get("value"), v.get("bar")
-            rows.append((contender, v["gate"], v["result"], "" if value is None else f"{value:.4g}", "" if bar is None else f"{bar:.4g}", v.get("why", "")))
-    return rows
 
 
 @command.command("list")

@@ -47,9 +47,9 @@ def check(name: str, as_json: bool) -> None:
     results = check_model(registry.load("models", name)())
     if as_json:
         print_json(results)
-    failed = [r for r in results if r.result == "fail"]
+    failed = [one for one in results if not one.passed]
     for one in results if not as_json else []:
-        say(f"{one.result:8} {one.name}{': ' + one.why if one.why else ''}")
+        say(f"{'kept' if one.passed else 'broken':8} {one.name}{': ' + one.message if one.message else ''}")
     say(f"{len(results)} checks, {len(failed)} failed.")
     if failed:
         raise click.exceptions.Exit(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,6 +66,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str =
     console.print(shown) if console.is_terminal else Console(width=160).print(shown)
 
 
+def verdict_rows(card: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The verdicts on a release's card as table rows."""
+    rows = []
+    for contender, told in card["contenders"].items():
+        for v in told["gates"]:
+            value, bar = v.get("value"), v.get("bar")
+            rows.append((contender, v["gate"], v["result"], "" if value is None else f"{value:.4g}", "" if bar is None else f"{bar:.4g}", v.get("why", "")))
+    return rows
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[str, float], None]]:
     """A progress bar per named step on stderr, where stderr is a terminal; silent otherwise."""
@@ -73,7 +83,9 @@ def progress() -> Iterator[Callable[[str, float], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    with Progress(TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(
+        TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
         tasks: dict[str, Any] = {}
 
         def told(step: str, share: float) -> None:

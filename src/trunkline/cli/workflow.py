@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from trunkline.cli.output import as_json, by, dry_run, print_json, progress, reason, say, table
+from trunkline.cli.output import as_json, by, dry_run, print_json, progress, reason, say, table, verdict_rows
 
 
 @click.group("workflow")
@@ -50,7 +50,7 @@ def list_(workspace: Path, as_json: bool) -> None:
     from trunkline.run import shipped
 
     if not (workspace / "trunkline.db").is_file():
-        found = [{"workflow": name, "owner": w.owner.team, "control": w.control, "for": w.outcome.kpi} for name in shipped.names() for w in [shipped.find(name)]]  # type: ignore[union-attr]
+        found = [_shipped(name) for name in shipped.names()]
     else:
         with workspaces.open(workspace) as opened:
             found = opened.workflows.list().to_dicts()
@@ -58,6 +58,23 @@ def list_(workspace: Path, as_json: bool) -> None:
         print_json(found)
     else:
         table(list(found[0]), [list(row.values()) for row in found])
+
+
+def _shipped(name: str) -> dict[str, str]:
+    """One line of the list; a part that cannot be loaded does not hide the others."""
+    from trunkline.core.errors import TrunklineError
+    from trunkline.run import shipped
+
+    try:
+        found = shipped.find(name)
+    except TrunklineError as broken:
+        return {"workflow": name, "owner": "", "control": "", "for": broken.what}
+    return {
+        "workflow": name,
+        "owner": found.owner.team if found.owner else "",
+        "control": found.control or "",
+        "for": found.outcome.kpi if found.outcome else "",
+    }
 
 
 @command.command("show")
@@ -79,7 +96,22 @@ def show(workspace: Path, name: str, as_json: bool) -> None:
     assert found.outcome is not None
     assert found.features is not None
     if as_json:
-        print_json({"name": found.name, "hash": found.hash, "owner": plain(found.owner), "purpose": found.purpose, "outcome": plain(found.outcome), "control": found.control, "safe_default": found.safe_default, "runbook": str(found.runbook), "features": found.features.words(), "gates": [plain(g) for g in found.gates], "guardrail": plain(found.guardrail), "releases": releases})
+        print_json(
+            {
+                "name": found.name,
+                "hash": found.hash,
+                "owner": plain(found.owner),
+                "purpose": found.purpose,
+                "outcome": plain(found.outcome),
+                "control": found.control,
+                "safe_default": found.safe_default,
+                "runbook": str(found.runbook),
+                "features": found.features.words(),
+                "gates": [plain(g) for g in found.gates],
+                "guardrail": plain(found.guardrail),
+                "releases": releases,
+            }
+        )
         return
     rail = found.guardrail
     table(
@@ -98,7 +130,11 @@ def show(workspace: Path, name: str, as_json: bool) -> None:
             ("action", repr(found.act)),
         ],
     )
-    table(["release", "state", "verdict", "made"], [(r["id"][:12], r["state"], r["verdict"], f"{r['made_at']:%Y-%m-%d %H:%M}") for r in releases], empty="No release yet: trunkline workflow train " + name)
+    table(
+        ["release", "state", "verdict", "made"],
+        [(r["id"][:12], r["state"], r["verdict"], f"{r['made_at']:%Y-%m-%d %H:%M}") for r in releases],
+        empty="No release yet: trunkline workflow train " + name,
+    )
 
 
 @command.command("new")
@@ -183,11 +219,25 @@ def replay(
     with progress() as told:
         if files:
             options = Options(column_map=column_map, zone=zone, every=None, arrival="file time" if file_time else "period end")
-            done = replay_files(name, files, out=out, options=options, rename=rename, every=every, start=start, truth=known, self_test=not no_self_test, seed=seed, progress=told)
+            done = replay_files(
+                name,
+                files,
+                out=out,
+                options=options,
+                rename=rename,
+                every=every,
+                start=start,
+                truth=known,
+                self_test=not no_self_test,
+                seed=seed,
+                progress=told,
+            )
             result, page = done.replay, done.report
         else:
             with workspaces.open(workspace) as opened:
-                result = opened.workflows.replay(name, start=start, truth=known, every=every, rename=rename, self_test=not no_self_test, seed=seed, progress=told)
+                result = opened.workflows.replay(
+                    name, start=start, truth=known, every=every, rename=rename, self_test=not no_self_test, seed=seed, progress=told
+                )
             page = replay_report.write(result, out, progress=told)
     if as_json:
         print_json({**replay_report.as_plain(result), "report": str(page)})
@@ -202,10 +252,17 @@ def _tell(result: Any, page: Path) -> None:
 
     say(f"{result.workflow.name}: a replay, acted on by nobody.", *(f"  {line}" for line in replay_report.says(result)))
     strongest = sorted(result.findings, key=lambda f: -f.decision.confidence)[:10]
-    rows = [(f.entity, f"{f.at:%Y-%m-%d %H:%M}", f"{f.decision.confidence:.5f}", "; ".join(r.text for r in f.decision.reasons[:2]), ", ".join(result.said_too(f))) for f in strongest]
+    rows = [
+        (f.entity, f"{f.at:%Y-%m-%d %H:%M}", f"{f.decision.confidence:.5f}", "; ".join(r.text for r in f.decision.reasons[:2]), ", ".join(result.said_too(f)))
+        for f in strongest
+    ]
     table(["element", "at (UTC)", "confidence", "why", "said too by"], rows, empty="It would have said nothing.")
     for name, tallies in (("faults you know of", result.against_truth), ("hidden faults (simulated, in a copy of your data)", result.self_test)):
-        table([name, "found [95 % interval]", "other findings per element-week"], [(t.speaker, str(t.found), f"{t.false_per_week:.2f}") for t in tallies], empty="")
+        table(
+            [name, "found [95 % interval]", "other findings per element-week"],
+            [(t.speaker, str(t.found), f"{t.false_per_week:.2f}") for t in tallies],
+            empty="",
+        )
     say(*(f"  {note}" for note in replay_report.notes(result)[:12]))
     say(f"Report with pictures: {page}")
 
@@ -236,8 +293,6 @@ def train(workspace: Path, name: str, rename: dict[str, str], every: str | None,
 
 
 def _verdicts(card: dict[str, Any] | Any) -> None:
-    from trunkline.cli.gate import verdict_rows
-
     table(["model", "gate", "result", "figure", "bar", "why"], verdict_rows(card))
 
 

@@ -31,7 +31,10 @@ def duration(text: str | timedelta) -> timedelta:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", text)
     if not found:
         raise BadInput(f"'{text}' is not a length of time.", allowed="a number and one of s, m, h, d, w, such as '15m' or '7d'")
-    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    try:
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    except OverflowError:
+        raise BadInput(f"'{text}' is longer than time is counted.", allowed="less than 2,700,000 years") from None
 
 
 def duration_text(length: timedelta) -> str:
@@ -44,7 +47,7 @@ def duration_text(length: timedelta) -> str:
     for unit, size in (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60)):
         if seconds and seconds % size == 0:
             return f"{int(seconds // size)}{unit}"
-    return f"{seconds:g}s"
+    return f"{int(seconds)}s" if seconds == int(seconds) else f"{seconds:.6f}".rstrip("0") + "s"
 
 
 def utc(at: datetime) -> datetime:

@@ -84,11 +84,14 @@ def _from_file(path: Path) -> Mapping[str, Any]:
 
 def _checked(name: str, value: object, origin: str) -> str:
     if not isinstance(value, str):
-        raise BadInput(f"The setting '{name}' is {value!r}.", where=origin, allowed="text in quotes")
-    if name in {"delay", "shift"}:
-        duration(value)
-    if name == "zone":
-        zone(value)
+        raise BadInput(f"The setting '{name}' is {value!r}.", where=f"{name}, from {origin}", allowed="text in quotes")
+    try:
+        if name in {"delay", "shift"}:
+            duration(value)
+        if name == "zone":
+            zone(value)
+    except BadInput as wrong:
+        raise BadInput(wrong.what, where=f"{name}, from {origin}", allowed=wrong.allowed) from None
     return value
 
 

@@ -37,4 +37,11 @@ def load(kind: str, name: str) -> Any:
     known = names(kind)
     if name not in known:
         raise UnknownName(kind.rstrip("s"), name, known)
-    return known[name].load()
+    try:
+        return known[name].load()
+    except (ImportError, AttributeError) as broken:
+        raise TrunklineError(
+            f"The {kind.rstrip('s')} '{name}' is registered and cannot be loaded: {broken}.",
+            where=f"entry point {known[name].value} in trunkline.{kind}",
+            next_step="Install the package that registers it again, or uninstall it.",
+        ) from broken

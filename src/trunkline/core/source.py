@@ -3,24 +3,37 @@
 What counts is the text: of the function, of every function, class and module of the user's that it
 reaches by name, and the values of the constants it reads. Trunkline's own code, the standard
 library and installed packages are named, not read: their versions are part of a release.
+
+Seen: globals, closures, defaults, the object a method belongs to, what ``functools.partial`` binds,
+base classes, imports (also those inside a function). Not seen: what is reached only through a
+string (``getattr(module, name)``) or read from a file while deciding.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import functools
 import inspect
+import re
 import sys
 import textwrap
+import tokenize
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from trunkline.core.canonical import canonical
+from trunkline.core.canonical import canonical, sha256
 from trunkline.core.errors import WorkflowError
 
 _INSTALLED = ("site-packages", "dist-packages")
 _STANDARD = Path(inspect.__file__).resolve().parent
+_NAMED = "named"
+KNOWN_AS = "__known_as__"
+"""What a module that was loaded under a made-up name is called in hashes."""
 
 
 def source_of(thing: Callable[..., Any]) -> dict[str, str]:
@@ -29,66 +42,189 @@ def source_of(thing: Callable[..., Any]) -> dict[str, str]:
     Raises
     ------
     WorkflowError
-        A global, default or closure that has neither source nor a canonical form; it is named.
+        A global, default or closure that has neither source nor a canonical form, or a lambda; it is named.
 
     >>> sorted(source_of(textwrap.dedent)) == ["textwrap.dedent"]
     True
     """
-    pieces: dict[str, str] = {}
-    _reach(thing, _name(thing), pieces)
-    return dict(sorted(pieces.items()))
+    walk = _Walk()
+    walk.reach(thing, _name(thing))
+    return dict(sorted(walk.pieces.items()))
 
 
-def _reach(thing: Any, name: str, pieces: dict[str, str]) -> None:
-    if name in pieces:
-        return
-    if isinstance(thing, ModuleType):
-        pieces[name] = _module(thing)
-        for inner, value in _users_own(thing):
-            _reach(value, inner, pieces)
-        return
-    if _is_foreign(thing):
-        pieces[_name(thing)] = "named"
-        return
-    if isinstance(thing, type):
-        pieces[name] = _text(thing, name)
-        for member in vars(thing).values():
-            function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
-            if isinstance(function, FunctionType):
-                _names_used(function, pieces)
-        return
-    function = getattr(thing, "__func__", thing)
-    if isinstance(function, FunctionType):
-        pieces[name] = _text(function, name)
-        _names_used(function, pieces)
-        return
+class _Walk:
+    """One walk along names: what was found, and which objects were seen."""
+
+    def __init__(self) -> None:
+        self.pieces: dict[str, str] = {}
+        self.seen: dict[int, Any] = {}
+
+    def keep(self, name: str, text: str) -> str:
+        """Keep *text* as *name*; another text of the same name (two closures of one factory) becomes ``name#2``."""
+        free, number = name, 1
+        while free in self.pieces:
+            number += 1
+            free = f"{name}#{number}"
+        self.pieces[free] = text
+        return free
+
+    def reach(self, thing: Any, name: str) -> None:
+        if not _is_plain(thing):
+            if id(thing) in self.seen:
+                return
+            self.seen[id(thing)] = thing
+        if isinstance(thing, ModuleType):
+            self.module(thing)
+        elif isinstance(thing, functools.partial):
+            self.partial(thing, name)
+        elif isinstance(thing, MethodType) and not is_foreign(thing.__func__):
+            self.reach(thing.__func__, _name(thing.__func__))
+            self.reach(thing.__self__, f"{_name(thing.__func__)}.<self>")
+        elif is_foreign(thing):
+            self.pieces[_name(thing)] = _NAMED
+        elif isinstance(thing, type):
+            self.type(thing, name)
+        elif isinstance(thing, FunctionType):
+            self.function(thing, name)
+        elif callable(thing) and hasattr(thing, "__wrapped__"):  # functools.cache and the like
+            self.keep(name, type(thing).__qualname__)
+            self.reach(thing.__wrapped__, _name(thing.__wrapped__))
+        else:
+            self.value(thing, name)
+
+    def module(self, module: ModuleType) -> None:
+        if is_foreign(module):
+            self.pieces[_name(module)] = _NAMED
+            return
+        text = _module(module)
+        self.keep(_name(module), text)
+        self.imports(text, package=module.__spec__.parent if module.__spec__ else None)
+
+    def partial(self, thing: functools.partial[Any], name: str) -> None:
+        kept = self.keep(name, "partial")
+        self.reach(thing.func, _name(thing.func))
+        for key, value in [*enumerate(thing.args), *thing.keywords.items()]:
+            self.reach(value, f"{kept}.<argument>.{key}")
+
+    def function(self, function: FunctionType, name: str) -> None:
+        if function.__name__ == "<lambda>":
+            raise WorkflowError(
+                f"'{name}' is a lambda: where its source ends cannot be told for certain, so a change to it could go unseen.",
+                where=f"decide reaches '{name}'",
+                allowed="functions made with def",
+                next_step="Write it as a function: def decide(row, score): …",
+            )
+        text = _text(function, name)
+        kept = self.keep(name, text)
+        self.imports(text, package=function.__globals__.get("__package__"))
+        self.names_used(function, kept)
+
+    def type(self, kind: type, name: str) -> None:
+        text = _text(kind, name)
+        self.keep(name, text)
+        self.imports(text, package=getattr(sys.modules.get(kind.__module__), "__package__", None))
+        for base in kind.__bases__:
+            self.reach(base, _name(base))
+        for inner, member in vars(kind).items():
+            accessors = [member.fget, member.fset] if isinstance(member, property) else [getattr(member, "__func__", member)]
+            for function in accessors:
+                if isinstance(function, FunctionType):
+                    self.method(function, f"{name}.{inner}")
+            if isinstance(member, type) and member.__qualname__.startswith(f"{kind.__qualname__}."):
+                self.reach(member, _name(member))
+
+    def method(self, function: FunctionType, name: str) -> None:
+        if function.__code__.co_filename == "<string>":  # written by dataclass(): only the defaults of fields are the user's
+            for position, value in enumerate(function.__defaults__ or ()):
+                if type(value).__module__ != "dataclasses":
+                    self.reach(value, f"{name}.<default>.{position}")
+            return
+        if _is_installed(Path(function.__code__.co_filename)):  # put in by a decorator of the standard library
+            return
+        self.names_used(function, name)
+
+    def value(self, thing: Any, name: str) -> None:
+        if isinstance(thing, re.Pattern):
+            self.keep(name, f"{thing.pattern!r} {thing.flags}")
+            return
+        is_users_own = dataclasses.is_dataclass(thing) and not is_foreign(type(thing))
+        try:  # of a user's own class every field counts: a default may be a constant of another module
+            written = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)} if is_users_own else thing
+            self.keep(name, canonical(written).decode())
+        except TypeError as no_form:
+            raise WorkflowError(
+                f"'{name}' cannot be part of a workflow's identity: {no_form}.",
+                where=f"decide reaches '{name}'",
+                allowed="functions, classes and modules with source, and plain values",
+                next_step=f"Make '{name}' a plain constant or pass it in as a field of a frozen dataclass.",
+            ) from None
+        if is_users_own:
+            self.reach(type(thing), _name(type(thing)))
+
+    def names_used(self, function: FunctionType, name: str) -> None:
+        """Follow the globals, closure cells and defaults of *function*."""
+        for free, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            if free == "__class__":  # what super() stands on: the class is followed from where it is named
+                continue
+            try:
+                inside = cell.cell_contents
+            except ValueError:  # a name that is bound later, or never
+                continue
+            self.reach(inside, f"{name}.<closure>.{free}")
+        for position, value in enumerate(function.__defaults__ or ()):
+            self.reach(value, f"{name}.<default>.{position}")
+        for key, value in (function.__kwdefaults__ or {}).items():
+            self.reach(value, f"{name}.<default>.{key}")
+        for read in dict.fromkeys(_globals_read(function.__code__)):
+            if read in function.__globals__:  # co_names holds attribute names too; those are not globals
+                value = function.__globals__[read]
+                as_global = f"{_known_as(function.__module__)}.{read}"
+                if not _is_plain(value):
+                    is_named = (callable(value) or isinstance(value, ModuleType)) and not _is_value(value) and not isinstance(value, functools.partial)
+                    self.reach(value, _name(value) if is_named else as_global)
+                elif as_global not in self.pieces:  # read by two functions, it is still one constant
+                    self.reach(value, as_global)
+
+    def imports(self, text: str, *, package: str | None) -> None:
+        """Follow the user's own modules that *text* imports anywhere, also inside a function."""
+        for name in _imported(text, package):
+            module = _users_module(name)
+            if module is not None:
+                self.reach(module, name)
+
+
+def _imported(text: str, package: str | None) -> Iterator[str]:
     try:
-        pieces[name] = canonical(thing).decode()
-    except TypeError as no_form:
-        raise WorkflowError(
-            f"'{name}' cannot be part of a workflow's identity: {no_form}.",
-            where=f"decide reaches '{name}'",
-            allowed="functions, classes and modules with source, and plain values",
-            next_step=f"Make '{name}' a plain constant or pass it in as a field of a frozen dataclass.",
-        ) from None
-    if dataclasses.is_dataclass(thing) and not _is_foreign(type(thing)):
-        _reach(type(thing), _name(type(thing)), pieces)
+        tree = ast.parse(text)
+    except SyntaxError:  # a cell with shell lines, a method cut out of its class: what it imports is seen by its globals
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            dots = "." * node.level
+            if dots and not package:
+                continue
+            base = resolve_name(dots + (node.module or ""), package) if dots else node.module or ""
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _names_used(function: FunctionType, pieces: dict[str, str]) -> None:
-    """Follow the globals, closure cells and defaults of *function*."""
-    closure = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    for name, cell in closure.items():
-        _reach(cell.cell_contents, f"{_name(function)}.<closure>.{name}", pieces)
-    for position, value in enumerate(function.__defaults__ or ()):
-        _reach(value, f"{_name(function)}.<default>.{position}", pieces)
-    for name, value in (function.__kwdefaults__ or {}).items():
-        _reach(value, f"{_name(function)}.<default>.{name}", pieces)
-    for name in _globals_read(function.__code__):
-        if name in function.__globals__:  # co_names holds attribute names too; those are not globals
-            value = function.__globals__[name]
-            is_named = (callable(value) or isinstance(value, ModuleType)) and not _is_value(value)
-            _reach(value, _name(value) if is_named else f"{function.__module__}.{name}", pieces)
+def _users_module(name: str) -> ModuleType | None:
+    """The user's own module *name*; one that a function will only import when it runs is imported now, to be read."""
+    module = sys.modules.get(name)
+    if module is None:
+        parent, _, _ = name.rpartition(".")
+        if parent and _users_module(parent) is None:
+            return None
+        try:
+            spec = find_spec(name)
+        except (ImportError, ValueError, AttributeError):  # no package, or no such module: deciding will say so where it matters
+            return None
+        if spec is None or not spec.has_location or not spec.origin or _is_installed(Path(spec.origin)):
+            return None
+        module = import_module(name)
+    return module if not is_foreign(module) and getattr(module, "__file__", None) else None
 
 
 def _globals_read(code: CodeType) -> Iterator[str]:
@@ -98,40 +234,42 @@ def _globals_read(code: CodeType) -> Iterator[str]:
             yield from _globals_read(constant)
 
 
-def _users_own(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Modules of the user's that a user's module imports in turn."""
-    for value in vars(module).values():
-        if isinstance(value, ModuleType):
-            yield value.__name__, value
-        elif callable(value) and getattr(value, "__module__", None) not in {None, module.__name__}:
-            yield _name(value), value
-
-
 def _module(module: ModuleType) -> str:
-    if _is_foreign(module):
-        return "named"
     path = getattr(module, "__file__", None)
     if not path:
         raise WorkflowError(f"The module '{module.__name__}' has no source.", where=f"decide reaches '{module.__name__}'", allowed="modules with a .py file")
-    return Path(path).read_text(encoding="utf-8").replace("\r\n", "\n")
+    if not path.endswith(".py"):
+        return sha256(Path(path).read_bytes())
+    with tokenize.open(path) as file:  # heeds the encoding a file declares; line ends become LF
+        return file.read()
 
 
-def _is_foreign(thing: Any) -> bool:
+def is_foreign(thing: Any) -> bool:
     """Whether *thing* is a module, class or function of Trunkline, the standard library or an installed package."""
     if not (isinstance(thing, ModuleType | type) or callable(thing)) or _is_value(thing):
         return False
     module = thing if isinstance(thing, ModuleType) else sys.modules.get(getattr(thing, "__module__", None) or type(thing).__module__)
     if module is None or module.__name__ == "__main__":
         return False
-    if module.__name__.partition(".")[0] in {"trunkline", *sys.builtin_module_names}:
-        return True
     path = getattr(module, "__file__", None)
-    resolved = Path(path).resolve() if path else None
-    return resolved is not None and (any(part in resolved.parts for part in _INSTALLED) or resolved.is_relative_to(_STANDARD))
+    top = module.__name__.partition(".")[0]
+    if top in {"trunkline", *sys.builtin_module_names} or (not path and top in sys.stdlib_module_names):
+        return True
+    return path is not None and _is_installed(Path(path))
+
+
+def _is_installed(path: Path) -> bool:
+    resolved = path.resolve()
+    return any(part in resolved.parts for part in _INSTALLED) or resolved.is_relative_to(_STANDARD)
 
 
 def _is_value(thing: Any) -> bool:
     return dataclasses.is_dataclass(thing) and not isinstance(thing, type)
+
+
+def _is_plain(thing: Any) -> bool:
+    """A value without identity of its own: the same 0.9 may stand behind many names."""
+    return not (isinstance(thing, ModuleType | type) or callable(thing) or _is_value(thing))
 
 
 def _text(thing: Any, name: str) -> str:
@@ -146,6 +284,11 @@ def _text(thing: Any, name: str) -> str:
 
 
 def _name(thing: Any) -> str:
+    """Module and qualified name; a file loaded by its path goes by its stem, so that a hash is the same wherever the file lies."""
     if isinstance(thing, ModuleType):
-        return thing.__name__
-    return f"{getattr(thing, '__module__', '?')}.{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+        return _known_as(thing.__name__)
+    return f"{_known_as(getattr(thing, '__module__', '?'))}.{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+
+
+def _known_as(module: str) -> str:
+    return str(getattr(sys.modules.get(module), KNOWN_AS, module))

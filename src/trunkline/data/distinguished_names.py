@@ -6,7 +6,10 @@ import re
 from functools import lru_cache
 
 _COMMA = re.compile(r"(?<!\\),")
-_CELL = re.compile(r"^(NRCell|EUtranCell)")
+_CELLS = {
+    "NRCell": "NRCell", "NRCellCU": "NRCell", "NRCellDU": "NRCell",
+    "EUtranCell": "EUtranCell", "EUtranCellFDD": "EUtranCell", "EUtranCellTDD": "EUtranCell", "EUtranGenericCell": "EUtranCell",
+}  # fmt: skip
 _LTE = re.compile(r"^(EUtran|ENB|ENodeB|eNodeB)", re.IGNORECASE)
 
 
@@ -37,7 +40,7 @@ def full_name(prefix: str, managed_element: str, local: str) -> str:
     if element and element[-1] in own:
         cut = own.index(element[-1]) + 1
         head, own = own[:cut], own[cut:]
-        element = _joined(head, element) if len(head) < len(element) else head
+        element = element if element[-cut:] == head else head
     return ",".join(_joined(_joined(outer, element), own))
 
 
@@ -83,11 +86,11 @@ def cell_name(name: str) -> str:
     >>> cell_name("SubNetwork=G3,ManagedElement=node7,GNBDUFunction=1,NRCellDU=32")
     'SubNetwork=G3,ManagedElement=node7,NRCell=32'
     """
-    kind = _CELL.match(object_class(name))
+    kind = _CELLS.get(object_class(name))
     if not kind:
         return name
     steps = [step for step in parts(name)[:-1] if not step.partition("=")[0].strip().endswith("Function")]
-    return ",".join([*steps, f"{kind[1]}={last_value(name)}"])
+    return ",".join([*steps, f"{kind}={last_value(name)}"])
 
 
 def technology(kind: str) -> str:

@@ -17,15 +17,21 @@ from trunkline.core.errors import BadInput
 from trunkline.core.frames import KPIS, RECORDS, check_frame
 from trunkline.data.distinguished_names import technology
 from trunkline.data.kpi_definitions import PERIOD, Formula, Kpi, KpiSet, Part, load_set, load_sets, words
-from trunkline.data.parts import SERIES, parts, rules
-from trunkline.data.versions import as_known, changes, without_early_gaps
+from trunkline.data.parts import MISSING, OK, SERIES, SUSPECT, Codes, parts, rules
+from trunkline.data.versions import as_known, changes
 
 __all__ = ["Formula", "Kpi", "KpiSet", "Part", "compute", "load_set", "load_sets", "rollup", "words"]
 
 Known = Literal["versions", "latest"]
 _TERM = ("element", "technology", "kpi", "slot")
-_USE = ("use", "technology", "kpi", "name", "is_over", "is_period", "scale", "uses")
+_TERMS = {
+    "element": pl.String, "technology": pl.String, "kpi": pl.String, "slot": pl.Int64, "known_at": pl.Int64, "numerator": pl.Float64, "denominator": pl.Float64,
+    "status": pl.UInt8, "kpi_scale": pl.Float64, "least": pl.Float64, "is_ratio": pl.Boolean, "elements": pl.String,
+}  # fmt: skip
 _NOTHING = 1e-12  # a denominator at or below it is none
+_AT_A_TIME = 1_000_000  # records; more are computed by elements, so that memory stays bounded
+_STATUS = ("ok", "suspect", "missing", "too_few")
+_TOO_FEW = 3
 
 
 def compute(records: pl.DataFrame, *, every: str | timedelta, sets: Mapping[str, KpiSet] | None = None, known: Known = "versions") -> pl.DataFrame:
@@ -46,11 +52,13 @@ def compute(records: pl.DataFrame, *, every: str | timedelta, sets: Mapping[str,
 
     Status: "ok"; "too_few" where the denominator is below the KPI's least or nothing; "suspect" where the source doubts
     a part; "missing" where a part of the slot is not there. All but "ok" have no value. A slot of which no part is there
-    has no row.
+    has no row, and while its parts are coming in it has none either: "missing" stands first only where no later version
+    makes it whole. But for that, what was known at an instant is what the records known by then give.
     """
-    terms = _terms(records, _grid(every), sets if sets is not None else load_sets())
-    terms = pl.concat([terms, _over_elements(_both_technologies(terms))]) if _both_technologies(terms).height else terms
-    return _values(_alone(terms), known)
+    grid = _grid(every)
+    chosen = sets if sets is not None else load_sets()
+    terms = [_with_both_technologies(_terms(some, grid, chosen)) for some in _by_elements(records)]
+    return _values(pl.concat(terms), known)
 
 
 def rollup(
@@ -67,9 +75,11 @@ def rollup(
     Numerators and denominators are added over the elements; users and volumes are added, delays averaged. Where one of
     the elements that ever had the KPI misses it in a slot, the slot is missing: part of a site is not the site.
     """
-    terms = _terms(records, _grid(every), sets if sets is not None else load_sets())
+    grid = _grid(every)
+    chosen = sets if sets is not None else load_sets()
     above = relations.filter(pl.col("relation") == to).select("element", pl.col("other").alias("above")).unique()
-    return _values(_over_elements(terms.join(above, on="element")), known)
+    terms = pl.concat([_terms(some, grid, chosen).join(above, on="element") for some in _by_elements(records)])
+    return _values(_over_elements(terms), known)
 
 
 def _grid(every: str | timedelta) -> timedelta:
@@ -79,24 +89,32 @@ def _grid(every: str | timedelta) -> timedelta:
     return grid
 
 
-def _terms(records: pl.DataFrame, every: timedelta, sets: Mapping[str, KpiSet]) -> pl.DataFrame:
-    """Numerator and denominator of each KPI, element and slot, all versions."""
+def _by_elements(records: pl.DataFrame) -> list[pl.DataFrame]:
+    """*records* in lots of whole elements, in their order."""
     check_frame(records, RECORDS, name="records")
+    if records.height <= _AT_A_TIME:
+        return [records]
+    counts = records.group_by("element").len().sort("element").with_columns(lot=pl.col("len").cum_sum() // _AT_A_TIME)
+    lots = records.join(counts.select("element", "lot"), on="element", maintain_order="left").partition_by("lot", as_dict=True, include_key=False)
+    return [lots[key] for key in sorted(lots)]
+
+
+def _terms(records: pl.DataFrame, every: timedelta, sets: Mapping[str, KpiSet]) -> pl.DataFrame:
+    """Numerator and denominator of each KPI, element and slot, all versions, sorted by element, KPI, technology, slot."""
     kinds = records["object_class"].unique()
     of_kind = pl.Series([SERIES if kind == SERIES else technology(kind or "") for kind in kinds], dtype=pl.String)
     tagged = records.with_columns(technology=pl.col("object_class").replace_strict(kinds, of_kind, return_dtype=pl.String))
     formulas = list(_formulas(sets.values()))
-    needed = dict.fromkeys((name for _, _, formula in formulas for name in formula.names), "")
+    needed = {name for _, _, formula in formulas for name in formula.names}
     counted = tagged.filter(pl.col("technology") != SERIES).join(rules(needed), on="name")
     series = _series(tagged.filter(pl.col("technology") == SERIES))
     rows = pl.concat([counted, series], how="diagonal")
-    measured = parts(rows, every=every)
+    measured, codes = parts(rows, every=every)
+    if measured.is_empty():
+        return pl.DataFrame(schema=_TERMS)
     uses = _uses(formulas, series)
-    asked = measured.join(_chosen(rows, uses), on=["element", "technology", "name"], maintain_order="left")
-    asked = asked.with_columns(
-        value=pl.when(pl.col("is_period") & pl.col("value").is_not_null()).then(pl.lit(every.total_seconds())).otherwise("value") * pl.col("scale")
-    )
-    return _added(asked)
+    kpis = uses.select("kpi", "technology").unique().sort("kpi", "technology").with_row_index("number")
+    return _named(_added(measured, _chosen(rows, uses, codes, kpis), codes, kpis.height, every), codes, kpis)
 
 
 def _formulas(sets: Iterable[KpiSet]) -> Iterable[tuple[str, Kpi, Formula]]:
@@ -114,115 +132,125 @@ def _uses(formulas: Iterable[tuple[str, Kpi, Formula]], series: pl.DataFrame) ->
     places: dict[tuple[str, str], int] = {}
     for tech, kpi, formula in formulas:
         place = places[tech, kpi.name] = places.get((tech, kpi.name), -1) + 1
-        every_part = [(part, is_over) for is_over, side in ((False, formula.parts), (True, formula.over)) for part in side]
-        for part, is_over in every_part:
-            name = formula.names[0] if part.name == PERIOD else part.name
-            rows.append(
-                (
-                    len(rows),
-                    tech,
-                    kpi.name,
-                    place,
-                    name,
-                    is_over,
-                    part.name == PERIOD,
-                    part.scale,
-                    len(every_part),
-                    kpi.scale,
-                    kpi.least,
-                    bool(formula.over),
-                    formula.elements,
-                )
-            )
-    for name, aggregate in series.group_by("name", maintain_order=True).agg(pl.col("over_time").first()).sort("name").iter_rows():
+        of_kpi = (len(formula.parts) + len(formula.over), kpi.scale, kpi.least, bool(formula.over), formula.elements)
+        for is_over, side in ((False, formula.parts), (True, formula.over)):
+            for part in side:
+                name = formula.names[0] if part.name == PERIOD else part.name
+                rows.append((len(rows), tech, kpi.name, place, name, is_over, part.name == PERIOD, part.scale, *of_kpi))
+    for name, aggregate in series.group_by("name").agg(pl.col("over_time").first()).sort("name").iter_rows():
         rows.append((len(rows), SERIES, name, 0, name, False, False, 1.0, 1, 1.0, 0.0, False, aggregate))
     return pl.DataFrame(
         rows,
         orient="row",
         schema={
-            "use": pl.Int64, "technology": pl.String, "kpi": pl.String, "place": pl.Int64, "name": pl.String, "is_over": pl.Boolean, "is_period": pl.Boolean,
-            "scale": pl.Float64, "uses": pl.Int64, "kpi_scale": pl.Float64, "least": pl.Float64, "is_ratio": pl.Boolean, "elements": pl.String,
+            "use": pl.Int32, "technology": pl.String, "kpi": pl.String, "place": pl.Int32, "name": pl.String, "is_over": pl.Boolean, "is_period": pl.Boolean,
+            "scale": pl.Float64, "uses": pl.UInt32, "kpi_scale": pl.Float64, "least": pl.Float64, "is_ratio": pl.Boolean, "elements": pl.String,
         },
     )  # fmt: skip
 
 
-def _chosen(rows: pl.DataFrame, uses: pl.DataFrame) -> pl.DataFrame:
-    """For each element and KPI the parts of the first formula all of whose measurements the element has, else of the first."""
-    has = rows.select("element", "technology", "name").unique()
-    mine = has.join(uses, on=["technology", "name"])
-    formula = mine.group_by("element", "technology", "kpi", "place").agg((pl.len() == pl.col("uses").first()).alias("whole"))
-    first = formula.sort(["element", "technology", "kpi", "whole", "place"], descending=[False, False, False, True, False]).unique(
-        ["element", "technology", "kpi"], keep="first", maintain_order=True
+def _chosen(rows: pl.DataFrame, uses: pl.DataFrame, codes: Codes, kpis: pl.DataFrame) -> pl.DataFrame:
+    """For each element and KPI, as numbers, the parts of the first formula all of whose measurements it has, else of the first."""
+    numbered = codes.names.with_row_index("of_name").with_columns(pl.col("of_name").cast(pl.Int64))
+    has = rows.select("element", "technology", "name").unique().join(numbered, on=["technology", "name"])
+    of_element = pl.col("element").replace_strict(
+        codes.elements, pl.int_range(len(codes.elements), dtype=pl.Int64, eager=True), default=None, return_dtype=pl.Int64
     )
-    return mine.join(first.select("element", "technology", "kpi", "place"), on=["element", "technology", "kpi", "place"])
+    has = has.with_columns(of_element=of_element).filter(pl.col("of_element").is_not_null())
+    mine = has.join(uses, on=["technology", "name"]).join(kpis.with_columns(of_kpi=pl.col("number").cast(pl.Int64)), on=["kpi", "technology"])
+    formula = mine.group_by("of_element", "of_kpi", "place").agg((pl.len() == pl.col("uses").first()).alias("whole"))
+    first = formula.sort(["of_element", "of_kpi", "whole", "place"], descending=[False, False, True, False]).unique(
+        ["of_element", "of_kpi"], keep="first", maintain_order=True
+    )
+    return mine.join(first.drop("whole"), on=["of_element", "of_kpi", "place"])
 
 
-def _added(asked: pl.DataFrame) -> pl.DataFrame:
-    """Parts to terms, one row per version."""
-    group = list(_TERM)
-    at_once = pl.col("known_at").n_unique().over(group) == 1
-    together = asked.filter(at_once).with_columns(as_of=pl.col("known_at"))
-    apart = asked.filter(~at_once)
-    if apart.height:
-        together = pl.concat([together, as_known(apart, key=(*_TERM, "use"), group=_TERM).select(together.columns)])
-    terms = together.sort([*group, "as_of", "use"]).group_by([*group, "as_of"], maintain_order=True).agg(
+def _added(measured: pl.DataFrame, uses: pl.DataFrame, codes: Codes, kpis: int, every: timedelta) -> pl.DataFrame:
+    """Parts to terms, one row per version; ``group`` numbers element, KPI and slot."""
+    part = pl.col("group")
+    numbered = measured.with_columns(of_element=codes.element(part), of_name=codes.name(part), of_slot=codes.slot(part))
+    few = uses.select("of_element", "of_name", "of_kpi", "use", "is_over", "is_period", "scale", "uses")
+    asked = numbered.join(few, on=["of_element", "of_name"]).with_columns(
+        group=(pl.col("of_element") * kpis + pl.col("of_kpi")) * codes.slots + pl.col("of_slot"),
+        value=pl.when(pl.col("is_period") & (pl.col("status") == OK)).then(pl.lit(every.total_seconds())).otherwise("value") * pl.col("scale"),
+    )
+    asked = asked.drop("of_element", "of_name", "of_kpi", "of_slot", "is_period", "scale")
+    terms = as_known(asked, key=("group", "use"), group=("group",)).sort("group", "as_of", "use").group_by("group", "as_of", maintain_order=True).agg(
         pl.col("value").filter(~pl.col("is_over")).sum().alias("numerator"),
         pl.col("value").filter("is_over").sum().alias("denominator"),
-        ((pl.col("status") != "missing").sum() < pl.col("uses").first()).alias("gap"),
-        (pl.col("status") == "suspect").any().alias("doubt"),
-        pl.col("kpi_scale", "least", "is_ratio", "elements").first(),
+        ((pl.col("status") != MISSING).sum() < pl.col("uses").first()).alias("gap"),
+        (pl.col("status") == SUSPECT).any().alias("doubt"),
     )  # fmt: skip
-    return _settled(_with_status(terms))
+    of_kpi = pl.col("group") // codes.slots % kpis
+    meant = uses.select("of_element", "of_kpi", "kpi_scale", "least", "is_ratio", "elements").unique(["of_element", "of_kpi"])
+    terms = terms.with_columns(of_element=pl.col("group") // codes.slots // kpis, of_kpi=of_kpi).join(meant, on=["of_element", "of_kpi"], maintain_order="left")
+    return changes(_with_status(terms), ("group",), ("numerator", "denominator", "status"))
 
 
 def _with_status(terms: pl.DataFrame) -> pl.DataFrame:
-    status = pl.when("gap").then(pl.lit("missing")).when("doubt").then(pl.lit("suspect")).otherwise(pl.lit("ok"))
-    return (
-        terms.with_columns(status=status)
-        .with_columns(pl.when(pl.col("status") == "ok").then(pl.col("numerator", "denominator")))
-        .drop("gap", "doubt")
-        .rename({"as_of": "known_at"})
+    status = pl.when("gap").then(MISSING).when("doubt").then(SUSPECT).otherwise(OK).cast(pl.UInt8)
+    terms = terms.with_columns(status=status).with_columns(pl.when(pl.col("status") == OK).then(pl.col("numerator", "denominator")))
+    return terms.drop("gap", "doubt").rename({"as_of": "known_at"})
+
+
+def _named(terms: pl.DataFrame, codes: Codes, kpis: pl.DataFrame) -> pl.DataFrame:
+    """Text for numbers again."""
+    named = terms.with_columns(
+        element=codes.elements.gather(terms["of_element"]),
+        kpi=kpis["kpi"].gather(terms["of_kpi"]),
+        technology=kpis["technology"].gather(terms["of_kpi"]),
+        slot=codes.instant(pl.col("group") % codes.slots),
     )
-
-
-def _settled(terms: pl.DataFrame) -> pl.DataFrame:
-    return without_early_gaps(changes(terms, _TERM, ("numerator", "denominator", "status")), _TERM)
+    return named.select(*_TERMS)
 
 
 def _over_elements(terms: pl.DataFrame) -> pl.DataFrame:
     """Terms added over the elements below each ``above``, which becomes the element."""
     group = ["above", "kpi", "slot"]
     expected = terms.group_by("above", "kpi").agg(pl.struct("element", "technology").n_unique().alias("expected"))
-    known = as_known(terms, key=("above", *_TERM), group=group).join(expected, on=["above", "kpi"])
-    how, top = pl.col("elements").first(), pl.col("numerator")
-    added = known.sort([*group, "as_of", "element", "technology"]).group_by([*group, "as_of"], maintain_order=True).agg(
-        pl.when((how == "max") & ~pl.col("is_ratio").first()).then(top.max()).when((how == "mean") & ~pl.col("is_ratio").first()).then(top.mean()).otherwise(top.sum()).alias("numerator"),
+    all_known = as_known(terms, key=("above", *_TERM), group=group).join(expected, on=["above", "kpi"])
+    how, value, adds = pl.col("elements").first(), pl.col("numerator"), pl.col("is_ratio").first()
+    together = pl.when(adds | (how == "sum")).then(value.sum()).when(how == "max").then(value.max()).otherwise(value.mean())
+    added = all_known.sort(*group, "as_of", "element", "technology").group_by(*group, "as_of", maintain_order=True).agg(
+        together.alias("numerator"),
         pl.col("denominator").sum(),
-        ((pl.col("status") != "missing").sum() < pl.col("expected").first()).alias("gap"),
-        (pl.col("status") == "suspect").any().alias("doubt"),
+        ((pl.col("status") != MISSING).sum() < pl.col("expected").first()).alias("gap"),
+        (pl.col("status") == SUSPECT).any().alias("doubt"),
         pl.col("kpi_scale", "least", "is_ratio", "elements").first(),
     )  # fmt: skip
-    added = added.rename({"above": "element"}).with_columns(technology=pl.lit("")).select(*_TERM, "as_of", pl.exclude(*_TERM, "as_of"))
-    return _settled(_with_status(added))
+    named = _with_status(added).rename({"above": "element"}).with_columns(technology=pl.lit(""))
+    return changes(named.select(*_TERMS), _TERM, ("numerator", "denominator", "status"))
 
 
-def _both_technologies(terms: pl.DataFrame) -> pl.DataFrame:
-    """Terms of elements that have one KPI from two technologies: a node that carries both."""
-    return terms.filter(pl.col("technology").n_unique().over("element", "kpi") > 1).with_columns(above=pl.col("element"))
-
-
-def _alone(terms: pl.DataFrame) -> pl.DataFrame:
-    """Without the halves of what :func:`_both_technologies` put together."""
-    return terms.filter((pl.col("technology") == "") | (pl.col("technology").n_unique().over("element", "kpi") == 1))
+def _with_both_technologies(terms: pl.DataFrame) -> pl.DataFrame:
+    """*terms* with one row where an element has a KPI from two technologies: a node that carries both."""
+    several = pl.col("technology").n_unique().over("element", "kpi") > 1
+    if terms.select("element", "kpi", "technology").unique().select("element", "kpi").is_unique().all():
+        return terms
+    together = _over_elements(terms.filter(several).with_columns(above=pl.col("element")))
+    return pl.concat([terms.filter(~several), together.select(terms.columns)]).sort("element", "kpi", "slot", "known_at")
 
 
 def _values(terms: pl.DataFrame, known: Known) -> pl.DataFrame:
+    """Quotients of *terms*, which are sorted by element, KPI, slot and version."""
     enough = ~pl.col("is_ratio") | ((pl.col("denominator") >= pl.col("least")) & (pl.col("denominator") > _NOTHING))
-    status = pl.when(pl.col("status") != "ok").then("status").when(enough).then(pl.lit("ok")).otherwise(pl.lit("too_few"))
     quotient = pl.when("is_ratio").then(pl.col("numerator") / pl.col("denominator")).otherwise("numerator") * pl.col("kpi_scale")
-    kpis = terms.with_columns(status=status).with_columns(value=pl.when(pl.col("status") == "ok").then(quotient), at=pl.col("slot"))
-    key = ("element", "kpi", "at")
-    kpis = changes(without_early_gaps(kpis.select(*KPIS), key), key, ("value", "status"))
+    code = pl.when(pl.col("status") != OK).then("status").when(enough).then(OK).otherwise(_TOO_FEW).cast(pl.UInt8)
+    key = ("element", "kpi", "slot")
+    rows = terms.with_columns(status=code).with_columns(value=pl.when(pl.col("status") == OK).then(quotient))
+    rows = changes(rows, key, ("value", "status"))
+    first = rows.filter(pl.col("status") != MISSING).group_by(key).agg(pl.col("known_at").min().alias("first"))
+    early = (pl.col("status") == MISSING) & (pl.col("known_at") < pl.col("first"))
+    if rows["status"].eq(MISSING).any():
+        rows = rows.join(first, on=key, how="left", maintain_order="left").filter(~early.fill_null(value=False))
     if known == "latest":
-        kpis = kpis.unique(key, keep="last", maintain_order=True)
+        rows = rows.unique(key, keep="last", maintain_order=True)
+    kpis = rows.select(
+        "element",
+        "kpi",
+        pl.from_epoch("slot", time_unit="us").dt.replace_time_zone("UTC").alias("at"),
+        "value",
+        pl.col("status").replace_strict(range(len(_STATUS)), _STATUS, return_dtype=pl.String),
+        pl.from_epoch("known_at", time_unit="us").dt.replace_time_zone("UTC").alias("known_at"),
+    )
     return check_frame(kpis, KPIS, name="KPIs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,8 +31,7 @@ _LONGEST_PERIOD = timedelta(days=31)
 _EARLIEST, _LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 _NUMBER = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
-_IS_NUMBER = re.compile(_NUMBER, re.ASCII)
-_NOTHING = frozenset({"", "nil", "null", "nan", "n/a", "none"})
+_NOTHING = ["", "nil", "null", "nan", "n/a", "none"]
 _DURATION = re.compile(r"(-)?P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 _TEXTS = frozenset({"r", "measType", "measTypes", "measResults", "suspect"})
@@ -432,24 +430,12 @@ class Reader:
             self._first_object, self._counts = len(self._object_name), []
             return
         objects = np.repeat(np.arange(self._first_object, len(self._object_name), dtype=np.uint32), self._counts)
-        text = pl.Series("text", self._texts, dtype=pl.String)
-        is_number = (text.str.len_bytes() <= _LONGEST_NUMBER) & text.str.contains(_NUMBER)
-        value = text.set(~is_number, None).cast(pl.Float64, strict=False)
-        rest = (~is_number | ~value.is_finite().fill_null(value=True)).arg_true().to_list()
-        many: list[list[float | None] | None] = [None] * len(self._texts)
-        bad: list[int] = []
-        for index in rest:
-            numbers = _numbers(self._texts[index])
-            if numbers is None:
-                bad.append(index)
-                of = int(objects[index])
-                self._refuse(self._object_line[of], f"'{self._texts[index][:60]}' is no number", f"measObjLdn={self._object_name[of]}", 1)
-                self._infos[self._object_info[of]].values -= 1
-            elif len(numbers) > 1:
-                many[index] = numbers
-        frame = pl.DataFrame(
-            {"object": objects, "type": pl.Series(self._types, dtype=pl.UInt32), "value": value, "values": pl.Series(many, dtype=pl.List(pl.Float64))}
-        )
+        value, values, bad = _numbers(self._texts)
+        for index in bad:
+            of = int(objects[index])
+            self._refuse(self._object_line[of], f"'{self._texts[index][:60]}' is no number", f"measObjLdn={self._object_name[of]}", 1)
+            self._infos[self._object_info[of]].values -= 1
+        frame = pl.DataFrame({"object": objects, "type": pl.Series(self._types, dtype=pl.UInt32), "value": value, "values": values})
         if bad:
             keep = np.ones(len(self._texts), dtype=bool)
             keep[bad] = False
@@ -475,18 +461,25 @@ def _place(position: str | None) -> int | None:
     return None
 
 
-def _numbers(text: str) -> list[float | None] | None:
-    """The numbers of a result that is not one plain number; [None] for "no value", None where it cannot be read."""
-    numbers: list[float | None] = []
-    for part in text.split(","):
-        one = part.strip()
-        if one.lower() in _NOTHING:
-            numbers.append(None)
-            continue
-        if len(one) > _LONGEST_NUMBER or not _IS_NUMBER.match(one) or not math.isfinite(number := float(one)):
-            return None
-        numbers.append(number)
-    return numbers
+def _numbers(texts: list[str]) -> tuple[pl.Series, pl.Series, list[int]]:
+    """Results as one number each, or as the numbers between their commas; and which of them cannot be read.
+
+    All together, not one by one: of 2,667 real results 409 hold some 20 numbers each.
+    """
+    parted = pl.Series(texts, dtype=pl.String).str.split(",")
+    size = parted.list.len().to_numpy()
+    part = parted.explode(empty_as_null=True).str.strip_chars()
+    row = np.repeat(np.arange(len(texts), dtype=np.uint32), size)
+    is_number = (part.str.len_bytes() <= _LONGEST_NUMBER) & part.str.contains(_NUMBER)
+    number = part.set(~is_number, None).cast(pl.Float64, strict=False)
+    readable = (is_number & number.is_finite().fill_null(value=False)) | part.str.to_lowercase().is_in(_NOTHING)
+    bad = np.unique(row[~readable.to_numpy()]).tolist()
+    is_one = size == 1
+    one = pl.DataFrame({"row": np.flatnonzero(is_one).astype(np.uint32), "value": number.filter(pl.Series(is_one[row]))})
+    several = pl.DataFrame({"row": row, "values": number}).filter(pl.Series(~is_one[row])).group_by("row", maintain_order=True).agg("values")
+    every = pl.DataFrame({"row": np.arange(len(texts), dtype=np.uint32)}).join(one, on="row", how="left", maintain_order="left")
+    every = every.join(several, on="row", how="left", maintain_order="left")
+    return every["value"], every["values"], bad
 
 
 def _seconds(text: str | None) -> int | str:

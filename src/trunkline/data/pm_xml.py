@@ -186,6 +186,11 @@ def _feed(reader: Reader, chunks: Iterable[bytes], *, name: str, namespaces: boo
             parser.Parse(chunk, False)
             reader.check_tag_length(len(chunk))
         parser.Parse(b"", True)
+    except (LookupError, ValueError) as unknown:
+        if reader.root:
+            raise
+        # The declaration names an encoding that Python cannot hand to expat; the repair decodes by itself.
+        raise Cut(str(unknown), 1) from unknown
     except WrongRoot as wrong:
         raise BadFile(
             f"This is no measurement file: it starts with <{wrong}>.",

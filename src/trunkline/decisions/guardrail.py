@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from math import inf, isnan
 from typing import Literal
 
 import numpy as np
@@ -26,12 +27,11 @@ Ruling = Literal["admitted", "below level", "same episode", "over budget", "over
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """One entity's memory: since when it is above the level, when it last was, what it said today."""
+    """One entity's memory: since when it is above the level, when it last was, what it said in the last 24 hours."""
 
     since: datetime
     last: datetime
-    day: str = ""
-    said_today: int = 0
+    said: tuple[datetime, ...] = ()
 
 
 @dataclass(slots=True)
@@ -91,6 +91,10 @@ class Guardrail:
     def __post_init__(self) -> None:
         if self.items_per_shift < 1 or self.per_element_week <= 0 or self.per_element_day < 1:
             raise WorkflowError("A guardrail that lets nothing through is a retired workflow.", where="guardrail", allowed="limits above 0")
+        if not 0 <= self.release_at <= 1:
+            raise WorkflowError(f"release_at is {self.release_at}.", where="guardrail", allowed="a share of the way to the level, 0 to 1")
+        if duration(self.shift) <= timedelta(0) or duration(self.hold_off) < timedelta(0):
+            raise WorkflowError("A shift takes time.", where="guardrail", allowed="shift='8h'")
 
     def admit(self, candidates: Iterable[Decision], state: State, *, level: float, at: datetime) -> list[Admission]:
         """Rule on all *candidates* of one instant, the most confident first; *state* is brought up to date."""
@@ -98,7 +102,7 @@ class Guardrail:
         shift = int((at - EPOCH) / duration(self.shift))
         if shift != state.shift:
             state.shift, state.given_out = shift, 0
-        for one in sorted(candidates, key=lambda d: (-d.confidence, d.target)):
+        for one in sorted(candidates, key=lambda d: (inf if isnan(d.confidence) else -d.confidence, d.target)):
             ruling = self._rule(one, state, level=level, at=at, hold=hold)
             rulings.append(Admission(decision=one, ruling=ruling))
         return rulings
@@ -114,16 +118,15 @@ class Guardrail:
         if is_open and episode and one.confidence >= min(keep, level):
             state.episodes[one.target] = replace(episode, last=at)
             return "same episode"
-        if one.confidence < level:
+        if not one.confidence >= level:  # also refuses NaN
             return "below level"
-        day = at.date().isoformat()
-        said = episode.said_today if episode and episode.day == day else 0
-        if said >= self.per_element_day:
+        said = tuple(then for then in (episode.said if episode else ()) if at - then < timedelta(days=1))
+        if len(said) >= self.per_element_day:
             return "over daily limit"
         if state.given_out >= self.items_per_shift:
             return "over budget"
         state.given_out += 1
-        state.episodes[one.target] = Episode(since=at, last=at, day=day, said_today=said + 1)
+        state.episodes[one.target] = Episode(since=at, last=at, said=(*said, at))
         return "admitted"
 
     def level(self, past: pl.DataFrame, *, every: timedelta, floor: float = 0.5) -> float:
@@ -187,7 +190,7 @@ def _lowest_within(
         return count
 
     if not len(levels):
-        return 1.0
+        return 0.0  # nothing came near the floor, so the floor keeps the limits
     low, high = 0, len(levels)  # levels[:k] keep within the limit
     while low < high:
         middle = (low + high) // 2

@@ -153,10 +153,10 @@ def _bound(key: str, column: Expression, known: list[str]) -> list[tuple[str, Ex
         raise BadInput(f"Column '{key}' says each_kpi() with different choices.", allowed="the same include and exclude within one column")
     (place,) = places
     for wanted in (*place.include, *place.exclude):
-        if not any(sign in wanted for sign in "*?[") and wanted not in known:
+        if not place.optional and not any(sign in wanted for sign in "*?[") and wanted not in known:
             raise UnknownName("KPI", wanted, known, where=f"each_kpi() of column '{key}'")
     chosen = [name for name in known if (not place.include or _matches(name, place.include)) and not _matches(name, place.exclude)]
-    if not chosen:
+    if not chosen and not place.optional:
         raise BadInput(f"each_kpi() of column '{key}' finds no KPI.", allowed=", ".join(known) or "none is known")
     is_bare = isinstance(column, EachKpi)
     return [(name if is_bare else f"{name}_{key}", put_in_place(column, name)) for name in chosen]

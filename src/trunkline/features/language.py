@@ -161,6 +161,7 @@ class EachKpi(Expression):
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    optional: bool = False
 
     def words(self, names: Mapping[str, str] = _NO_NAMES) -> str:  # noqa: ARG002 - same call for all
         return "each KPI"
@@ -308,13 +309,15 @@ def kpi(name: str) -> Kpi:
     return Kpi(name)
 
 
-def each_kpi(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> EachKpi:
+def each_kpi(include: Iterable[str] = (), exclude: Iterable[str] = (), *, optional: bool = False) -> EachKpi:
     """Every KPI found in the facts, one column each; names or patterns such as ``"dl_*"`` choose among them.
+
+    A name that is not found, or no KPI at all, is an error; with *optional* there is just no column.
 
     >>> each_kpi(exclude=["*_raw"]).over("1h", "mean").words()
     'mean each KPI over 1h'
     """
-    return EachKpi(_names(include), _names(exclude))
+    return EachKpi(_names(include), _names(exclude), optional)
 
 
 def parts(expression: Expression) -> Iterator[Expression]:

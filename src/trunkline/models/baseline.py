@@ -140,8 +140,8 @@ class FittedBaseline:
         back = {name: grid.rows(self.transforms.back(part, of)) for name, part in parts.items()}
         return rows.select("entity", "at", value=pl.col(column).cast(pl.Float64)).with_columns(**{n: pl.Series(v).fill_nan(None) for n, v in back.items()})
 
-    def forecast(self, entity: str, column: str, horizon: timedelta, *, level: float = 0.9, start: datetime | None = None) -> pl.DataFrame:
-        """The slots after the last one fitted (or from *start* on): at, value, low, high.
+    def forecast(self, entity: str, column: str, horizon: timedelta, *, level: float | None = None, start: datetime | None = None) -> pl.DataFrame:
+        """The slots after the last one fitted (or from *start* on): at, value, low, high; null limits where the model was fitted without.
 
         The interval is conformal: its margins are those that, adapted day by day over the past, held the share
         of values asked for (Gibbs & Candès 2021, *Adaptive conformal inference under distribution shift*).
@@ -152,12 +152,12 @@ class FittedBaseline:
         UnknownName
             The entity or column was not fitted.
         BadInput
-            *level* is another than the one the margins were made for.
+            *level* is another than the model was fitted for (``interval``).
         """
         c = self._column(column)
         if entity not in self.entities:
             raise UnknownName("entity", entity, self.entities, where=f"model '{self.model}'")
-        if level != self.margin_level:
+        if level is not None and level != self.margin_level:
             raise BadInput(
                 f"The margins of this model are for a level of {self.margin_level:g}, not {level:g}.",
                 allowed=f"{self.margin_level:g}",
@@ -175,7 +175,7 @@ class FittedBaseline:
         ahead = np.clip((at_us - self.last_us - 1) // (86_400_000_000), 0, 6)
         low, high = usual - self.margins[s, ahead, 0] * scale, usual + self.margins[s, ahead, 1] * scale
         back = {n: self.transforms.back(v[None], [s])[0] for n, v in (("value", usual), ("low", low), ("high", high))}
-        return pl.DataFrame({"at": pl.Series(at_us).cast(TIME), **back})
+        return pl.DataFrame({"at": pl.Series(at_us).cast(TIME), **back}).fill_nan(None)
 
     def save(self) -> Saved:
         """Everything as JSON values and flat arrays."""

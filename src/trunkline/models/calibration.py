@@ -25,6 +25,7 @@ TOP = 0.02
 
 _GRID = 512  # past values kept per series; a longer past is kept as that many of its order statistics
 _LEAST = 500  # below so many past values (ten in the top share) the past of all series helps out
+_LONG = 64  # values of one line from which a binary search for each line is the faster
 _POOL = 200.0  # excesses that weigh as much as the shape of all series together
 _SHAPE = (0.15, 0.5)
 
@@ -100,12 +101,13 @@ class Tail:
         """
         given = np.atleast_2d(np.asarray(values, dtype=np.float64))
         of = np.arange(len(given)) if series is None else np.atleast_1d(np.asarray(series, dtype=np.int64))
-        out = np.empty_like(given)
-        for m, s in enumerate(of):
-            own = self._p_of(given[m], int(s))
-            helped = max(0.0, 1.0 - self.count[s] / _LEAST)
-            out[m] = own if helped == 0.0 or s == -1 else (1.0 - helped) * own + helped * self._p_of(given[m], -1)
-        return out
+        own = self._p_of(given, of)
+        helped = np.where(of == -1, 0.0, np.maximum(0.0, 1.0 - self.count[of] / _LEAST))
+        some = np.flatnonzero(helped > 0.0)
+        if some.size:
+            share = helped[some, None]
+            own[some] = (1.0 - share) * own[some] + share * self._p_of(given[some], np.full(len(some), -1))
+        return own
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The tail as flat arrays called ``name.levels`` and so on, for a model file."""
@@ -116,19 +118,29 @@ class Tail:
         """The tail that :meth:`arrays` wrote under *name*."""
         return cls(**{part: arrays[f"{name}.{part}"] for part in cls.__slots__})
 
-    def _p_of(self, values: Floats, s: int) -> Floats:
-        n = float(self.count[s])
-        if n == 0:
-            return np.where(np.isnan(values), np.nan, 1.0)
-        kept = int(min(n, _GRID))
-        levels = self.levels[s, :kept]
-        reached = kept - np.searchsorted(levels, values, side="left")
-        body = (reached * (n / kept) + 1.0) / (n + 1.0)
-        over = np.maximum(values - self.threshold[s], 0.0)
+    def _p_of(self, values: Floats, of: npt.NDArray[np.int64]) -> Floats:
+        count, threshold, beyond, scale, shape = (part[of][:, None] for part in (self.count, self.threshold, self.beyond, self.scale, self.shape))
+        kept = np.minimum(count, _GRID)
+        reached = kept - self._smaller(values, of, kept[:, 0].astype(np.int64))
+        body = (reached * (count / np.maximum(kept, 1.0)) + 1.0) / (count + 1.0)
         with np.errstate(over="ignore"):
-            tail = self.beyond[s] * (1.0 + self.shape[s] * over / self.scale[s]) ** (-1.0 / self.shape[s])
-        p = np.where(values > self.threshold[s], np.minimum(tail, self.beyond[s]), np.maximum(body, self.beyond[s]))
-        return np.where(np.isnan(values), np.nan, np.maximum(p, np.finfo(np.float64).tiny))
+            tail = beyond * (1.0 + shape * np.maximum(values - threshold, 0.0) / scale) ** (-1.0 / shape)
+        p = np.where(values > threshold, np.minimum(tail, beyond), np.maximum(body, beyond))
+        p = np.where(count > 0.0, np.maximum(p, np.finfo(np.float64).tiny), 1.0)
+        return np.where(np.isnan(values), np.nan, p)
+
+    def _smaller(self, values: Floats, of: npt.NDArray[np.int64], kept: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many kept levels are smaller than each value: line by line where lines are long, else all at once."""
+        if values.shape[1] > _LONG:
+            return np.array([np.searchsorted(self.levels[s, :k], line) for s, k, line in zip(of, kept, values, strict=True)]).reshape(values.shape)
+        low = np.zeros(values.shape, dtype=np.int64)
+        high = np.repeat(kept[:, None], values.shape[1], axis=1)
+        line = of[:, None]
+        while (low < high).any():
+            middle = (low + high) // 2
+            less = (low < high) & (self.levels[line, np.minimum(middle, _GRID - 1)] < values)
+            low, high = np.where(less, middle + 1, low), np.where(less, high, np.minimum(middle, high))
+        return low
 
 
 def _thinned(past: Floats, most: int = 200_000) -> Floats:

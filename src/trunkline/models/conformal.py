@@ -21,8 +21,8 @@ _RECENT = 70  # origins whose errors count
 _LEAST = 21  # origins needed before the level is adapted
 _RATE = 0.02
 _CHUNK = 64  # series at a time
-_BINS, _REACH = 480, 12.0  # counted from -12 to 12 scales
-_EXTRA = 0.02  # eight weeks of origins overlap and know little of the next: ask for two points more
+_BINS, _REACH = 240, 12.0  # counted from -12 to 12 scales
+_EXTRA = 0.01  # origins overlap and know little of the next: ask for a point more
 
 
 def margins(past: Walk, x: Floats, hour: npt.NDArray[np.int64], y: Floats, *, slots_per_day: int, level: float) -> Floats:
@@ -58,7 +58,7 @@ def margins(past: Walk, x: Floats, hour: npt.NDArray[np.int64], y: Floats, *, sl
 def _adapted(errors: Floats, level: float) -> Floats:
     """(S, A, 2) margins from (S, origins, A, slots) errors; the errors of a lead of a days are known a days later.
 
-    Errors are counted in bins of a twentieth of a scale, so that all series move through the days together.
+    Errors are counted in bins of a tenth of a scale, so that all series move through the days together.
     """
     edges = np.linspace(-_REACH, _REACH, _BINS + 1)
     place = np.clip(np.searchsorted(edges, np.nan_to_num(errors)) - 1, 0, _BINS - 1)

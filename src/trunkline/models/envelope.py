@@ -65,7 +65,7 @@ class Envelope:
     transform: Literal["auto", "none"] = "auto"
     windows: tuple[str, ...] = ("3h", "6h")
     direction: Literal["both", "low", "high"] = "both"
-    interval: float = 0.9
+    interval: float | None = 0.9
 
     def fit(self, rows: pl.DataFrame, *, labels: npt.NDArray[Any] | None = None, context: Context, seed: int = 0) -> FittedBaseline:
         """Learn from *rows*; labels and seed are not needed.
@@ -87,7 +87,7 @@ class Envelope:
         calendar = Calendar.of(context, grid.entities)
         per_day = max(1, round(DAY / context.every))
         table, level, days = np.zeros((len(y), _HOURS)), np.zeros(len(y)), np.zeros(len(y))
-        scale, wide = np.ones((len(y), 24)), np.ones((len(y), 7, 2))
+        scale, wide = np.ones((len(y), 24)), np.full((len(y), 7, 2), np.nan)
         scaled, use = np.full_like(y, np.nan), np.zeros(y.shape, dtype=np.bool_)
         for zone, members in calendar.by_zone(grid.entities).items():
             hours = calendar.hours(grid.at_us, zone).astype(np.int64)
@@ -97,7 +97,8 @@ class Envelope:
             past = _walk(y[of], hours, per_day, self.weeks, duration(self.level) / DAY)
             level[of], scale[of], days[of], scaled[of] = past.level, past.scale, past.days, past.scaled
             use[of] = settled(past.age, past.days)
-            wide[of] = _week_margins(past, y[of], hours % 24, per_day, self.interval)
+            if self.interval is not None:
+                wide[of] = _week_margins(past, y[of], hours % 24, per_day, self.interval)
         shape = (count, entities, slots)
         return FittedBaseline(
             model="envelope",
@@ -115,7 +116,7 @@ class Envelope:
             days=days,
             last_us=int(grid.at_us[-1]),
             margins=wide,
-            margin_level=self.interval,
+            margin_level=self.interval or 0.0,
             strangeness=Strangeness.fit(
                 one_sided(scaled.reshape(shape), self.direction), slots_of(self.windows, context.every), use.reshape(shape), week=7 * per_day
             ),

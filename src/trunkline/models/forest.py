@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from trunkline.core.clock import duration
 from trunkline.core.errors import BadInput, TooLittleData
 from trunkline.core.values import Reason
 from trunkline.models.calibration import Tail
@@ -43,6 +44,8 @@ class IsolationForest:
         Feature columns; empty: all numeric ones.
     sample
         Rows each tree is grown on.
+    over
+        On residuals: the trees also see their mean over these lengths of time, so that a small lasting change stands out.
 
     >>> IsolationForest(trees=50).on
     'residual'
@@ -52,6 +55,7 @@ class IsolationForest:
     on: Literal["residual", "raw"] = field(default="residual", kw_only=True)
     columns: tuple[str, ...] = field(default=(), kw_only=True)
     sample: int = field(default=256, kw_only=True)
+    over: tuple[str, ...] = field(default=("3h", "6h"), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.on not in ("residual", "raw"):
@@ -72,11 +76,12 @@ class IsolationForest:
 
         columns = feature_columns(rows, self.columns)
         usual = Usual.fit(rows, columns, context) if self.on == "residual" else None
-        seen = usual.residuals(rows) if usual else values(rows, columns)
+        windows = tuple(max(1, duration(length) // context.every) for length in self.over) if usual else ()
+        seen = _with_means(rows, usual.residuals(rows), windows) if usual else values(rows, columns)
         judged = np.isfinite(seen).any(axis=1)
         if judged.sum() < LEAST_ROWS:
             raise TooLittleData(f"{int(judged.sum())} rows have values; an isolation forest needs {LEAST_ROWS}.", next_step="Take a longer history.")
-        fill = np.zeros(len(columns)) if usual else np.array([float(np.median(c[np.isfinite(c)])) if np.isfinite(c).any() else 0.0 for c in seen.T])
+        fill = np.zeros(seen.shape[1]) if usual else np.array([float(np.median(c[np.isfinite(c)])) if np.isfinite(c).any() else 0.0 for c in seen.T])
         x = _filled(seen, fill)[judged]
         grower = Grower(n_estimators=self.trees, max_samples=min(self.sample, len(x)), random_state=seed, n_jobs=1)
         with threadpool_limits(1):
@@ -87,7 +92,19 @@ class IsolationForest:
         strange[judged] = _strangeness(forest, x, per_tree)
         tail = Tail.fit(by_entity(rows, strange))
         words = {c: context.word(c) for c in columns}
-        return FittedForest(model=self, columns=columns, usual=usual, forest=forest, per_tree=per_tree, fill=fill, entities=names, tail=tail, words=words)
+        return FittedForest(
+            model=self,
+            columns=columns,
+            usual=usual,
+            forest=forest,
+            per_tree=per_tree,
+            fill=fill,
+            windows=windows,
+            every=context.every,
+            entities=names,
+            tail=tail,
+            words=words,
+        )
 
     @classmethod
     def from_saved(cls, saved: Saved) -> Fitted:
@@ -105,14 +122,16 @@ class FittedForest:
     forest: FlatTrees
     per_tree: float
     fill: Floats
+    windows: tuple[int, ...]
+    every: timedelta
     entities: tuple[str, ...]
     tail: Tail
     words: dict[str, str]
 
     @property
     def lookback(self) -> timedelta:
-        """A week where residuals follow the level, nothing on raw values."""
-        return LEVEL if self.usual else timedelta(0)
+        """A week and the longest mean where residuals follow the level, nothing on raw values."""
+        return LEVEL + max(self.windows, default=0) * self.every if self.usual else timedelta(0)
 
     def score(self, rows: pl.DataFrame) -> Floats:
         """1 minus the tail probability of each row's strangeness among its entity's past.
@@ -144,8 +163,8 @@ class FittedForest:
         if not np.isfinite(seen).any():
             return ()
         x = _filled(seen[None, :], self.fill)
-        instead = np.repeat(x, len(self.columns), axis=0)
-        np.fill_diagonal(instead, self.fill)
+        own = np.tile(np.eye(len(self.columns), dtype=np.bool_), x.shape[1] // len(self.columns))
+        instead = np.where(own, self.fill, x)
         every = _strangeness(self.forest, np.concatenate([x, instead]), self.per_tree)
         falls = np.maximum(every[0] - every[1:], 0.0)
         weights = falls / falls.sum() if falls.sum() > 0 else np.zeros(len(falls))
@@ -171,6 +190,8 @@ class FittedForest:
             "parameters": parameters(self.model),
             "columns": list(self.columns),
             "per_tree": self.per_tree,
+            "windows": list(self.windows),
+            "every_s": self.every.total_seconds(),
             "words": dict(self.words),
             "holidays": {z: list(days) for z, days in self.usual.holidays.items()} if self.usual else {},
         }
@@ -189,18 +210,37 @@ class FittedForest:
             forest=FlatTrees.from_arrays(saved.arrays),
             per_tree=float(saved.manifest["per_tree"]),
             fill=saved.arrays["fill"],
+            windows=tuple(saved.manifest["windows"]),
+            every=timedelta(seconds=float(saved.manifest["every_s"])),
             entities=tuple(str(e) for e in saved.arrays["entities"]),
             tail=Tail.from_arrays("tail", saved.arrays),
             words=dict(saved.manifest["words"]),
         )
 
     def _seen(self, rows: pl.DataFrame) -> Floats:
-        return self.usual.residuals(rows) if self.usual else values(rows, self.columns)
+        return _with_means(rows, self.usual.residuals(rows), self.windows) if self.usual else values(rows, self.columns)
 
 
 def _filled(seen: Floats, fill: Floats) -> Floats:
     """Missing values as usual ones, rounded to single precision because scikit-learn grows its trees on that."""
     return np.where(np.isfinite(seen), seen, fill).astype(np.float32).astype(np.float64)
+
+
+def _with_means(rows: pl.DataFrame, residuals: Floats, windows: tuple[int, ...]) -> Floats:
+    """(N, F * (1 + windows)) residuals, then their sums over so many rows up to each, in units of a single one's spread.
+
+    A gap adds nothing to a sum; where the newest value is a gap, so are its sums.
+    """
+    blocks = [residuals]
+    near = np.nan_to_num(residuals)
+    for window in windows:
+        total = np.zeros_like(near)
+        for part in segments(rows):
+            own = near[part.start : part.stop]
+            for back in range(min(window, len(own))):  # a running sum would let rounding depend on where the rows begin
+                total[part.start + back : part.stop] += own[: len(own) - back]
+        blocks.append(np.where(np.isnan(residuals), np.nan, total / np.sqrt(window)))
+    return np.concatenate(blocks, axis=1)
 
 
 def _strangeness(forest: FlatTrees, x: Floats, per_tree: float) -> Floats:

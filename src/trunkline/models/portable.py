@@ -12,8 +12,7 @@ import dataclasses
 import io
 import json
 import zipfile
-from collections import Counter
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +22,7 @@ import polars as pl
 
 from trunkline.core.canonical import canonical, sha256
 from trunkline.core.errors import BadFile, BadInput, Tampered, UnknownName
+from trunkline.core.registry import names
 from trunkline.models.protocol import Fitted, Model, Saved, Signer
 
 FORMAT = 1
@@ -33,7 +33,7 @@ _BESIDE = {name: EntryPoint(name, f"trunkline.models.dummies:{of}", "trunkline.m
     ("last-week", "LastWeek"),
     ("range-novelty", "RangeNovelty"),
     ("constant", "Constant"),
-)}  # fmt: skip
+)} | {"linear-trend": EntryPoint("linear-trend", "trunkline.models.linear_trend:LinearTrend", "trunkline.models")}  # fmt: skip
 # The dummies travel beside a candidate but are not offered as models to choose.
 
 
@@ -120,23 +120,13 @@ def load(saved: Saved) -> Fitted:
     return model_class(str(saved.manifest["model"])).from_saved(saved)
 
 
-def registered() -> dict[str, EntryPoint]:
-    """The models that can be chosen by name; two of one name are refused."""
-    found = list(entry_points(group="trunkline.models"))
-    twice = [name for name, n in Counter(e.name for e in set(found)).items() if n > 1]
-    if twice:
-        places = " and ".join(e.value for e in found if e.name == twice[0])
-        raise BadInput(f"Two models are called '{twice[0]}'.", where=places, allowed="one part for each name", next_step="Uninstall one of the two packages.")
-    return {e.name: e for e in sorted(found)}
-
-
 def model_class(name: str) -> type[Model]:
     """The class registered as *name*.
 
     >>> model_class("harmonic").__name__
     'Harmonic'
     """
-    known = {**registered(), **_BESIDE}
+    known = {**names("models"), **_BESIDE}
     if name not in known:
         raise UnknownName("model", name, sorted(known))
     return cast("type[Model]", known[name].load())
@@ -196,9 +186,9 @@ def _members(content: bytes, path: str) -> dict[str, bytes]:
     name = "directory"
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = archive.namelist()
+            listed = archive.namelist()
             members = {}
-            for name in names:
+            for name in listed:
                 members[name] = archive.read(name)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError, RuntimeError) as broken:
         raise Tampered(
@@ -207,7 +197,7 @@ def _members(content: bytes, path: str) -> dict[str, bytes]:
             next_step="Restore the file from the store or a backup.",
         ) from broken
     lacking = [n for n in ("manifest.json", "signature") if n not in members]
-    if lacking or len(members) != len(names):
+    if lacking or len(members) != len(listed):
         raise BadFile(f"The file lacks {', '.join(lacking) or 'distinct names'}.", path=path, allowed="a file written by trunkline.models.portable.write")
     return members
 

@@ -6,7 +6,7 @@ hourly traffic that lifts an isolation forest from a recall of .21 to .71 at the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
@@ -16,8 +16,9 @@ import numpy.typing as npt
 import polars as pl
 
 from trunkline.models.protocol import Context, Floats
-from trunkline.models.rows import segments, times, values
+from trunkline.models.rows import Segment, segments, times, values
 from trunkline.models.seasons import WEEK_HOURS, hours_of_week
+from trunkline.models.transforms import Transforms
 
 LEVEL = timedelta(days=7)
 """The past over which a series may have moved away from its medians as a whole."""
@@ -29,6 +30,9 @@ _LEAST = 3  # values an hour of the week needs to have a median of its own
 class Usual:
     """Medians (E, 168, F) by entity, local hour of week and column, and scales (E, F) of what is left.
 
+    Both are on the scale that ``transforms`` gives each series (S = E * F, by entity, then column): traffic that grows
+    or halves does so at every hour alike.
+
     ``zones`` and ``holidays`` are those known when fitting; both travel in the model file.
     """
 
@@ -36,6 +40,7 @@ class Usual:
     columns: tuple[str, ...]
     median: Floats
     scale: Floats
+    transforms: Transforms
     zones: Mapping[str, str]
     holidays: Mapping[str, tuple[str, ...]]
 
@@ -48,44 +53,45 @@ class Usual:
         zones = {e: context.zone_of(e) for e in entities}
         holidays = {z: tuple(sorted(days)) for z, days in context.holidays.items() if z in set(zones.values())}
         median, scale = np.full((len(parts), WEEK_HOURS, len(columns)), np.nan), np.ones((len(parts), len(columns)))
+        transforms = Transforms.fit(_side_by_side(matrix, parts), np.tile(np.arange(len(columns)), len(parts)))
         for e, part in enumerate(parts):
-            own = matrix[part.start : part.stop]
+            own = transforms.forward(matrix[part.start : part.stop].T, _lines(e, columns)).T
             hour = hours_of_week(at[part.start : part.stop], zones[part.entity], holidays.get(zones[part.entity], ())).astype(np.int64)
             median[e] = _medians(own, hour)
             scale[e] = _scales(own - median[e, hour], own)
-        return cls(entities=entities, columns=columns, median=median, scale=scale, zones=zones, holidays=holidays)
+        return cls(entities=entities, columns=columns, median=median, scale=scale, transforms=transforms, zones=zones, holidays=holidays)
 
     def usual(self, rows: pl.DataFrame) -> Floats:
         """(N, F) what each value would usually be, NaN for an entity never seen.
 
         The level of the week before a row, itself left out, is added; a change of level takes half a week to count.
         """
-        matrix, at = values(rows, self.columns), times(rows)
-        known = {entity: e for e, entity in enumerate(self.entities)}
-        out = np.full(matrix.shape, np.nan)
-        for part in segments(rows):
-            e = known.get(part.entity)
-            if e is None:
-                continue
-            inside = slice(part.start, part.stop)
-            zone = self.zones[part.entity]
-            hour = hours_of_week(at[inside], zone, self.holidays.get(zone, ())).astype(np.int64)
-            expected = self.median[e, hour]
-            out[inside] = expected + _level(at[inside], matrix[inside] - expected)
+        out = np.full((rows.height, len(self.columns)), np.nan)
+        for e, place, expected, _ in self._parts(rows):
+            out[place] = self.transforms.back(expected.T, _lines(e, self.columns)).T
         return out
 
     def residuals(self, rows: pl.DataFrame) -> Floats:
         """(N, F) values minus their usual ones, in scales of each series; NaN where either is unknown."""
-        return self.in_scales(rows, values(rows, self.columns) - self.usual(rows))
-
-    def in_scales(self, rows: pl.DataFrame, apart: Floats) -> Floats:
-        """Differences divided by the scale of each row's entity."""
-        known = {entity: e for e, entity in enumerate(self.entities)}
-        out = np.full(apart.shape, np.nan)
-        for part in segments(rows):
-            if part.entity in known:
-                out[part.start : part.stop] = apart[part.start : part.stop] / self.scale[known[part.entity]]
+        out = np.full((rows.height, len(self.columns)), np.nan)
+        for e, place, expected, own in self._parts(rows):
+            out[place] = (own - expected) / self.scale[e]
         return out
+
+    def _parts(self, rows: pl.DataFrame) -> Iterator[tuple[int, slice, Floats, Floats]]:
+        """Of each known entity: its number, the place of its rows, what is expected there and what is, both transformed."""
+        matrix, at = values(rows, self.columns), times(rows)
+        known = {entity: e for e, entity in enumerate(self.entities)}
+        for part in segments(rows):
+            e = known.get(part.entity)
+            if e is None:
+                continue
+            place = slice(part.start, part.stop)
+            zone = self.zones[part.entity]
+            hour = hours_of_week(at[place], zone, self.holidays.get(zone, ())).astype(np.int64)
+            own = self.transforms.forward(matrix[place].T, _lines(e, self.columns)).T
+            expected = self.median[e, hour]
+            yield e, place, expected + _level(at[place], own - expected), own
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """As flat arrays for a model file."""
@@ -94,6 +100,7 @@ class Usual:
             "usual.zones": np.array([self.zones[e] for e in self.entities], dtype=np.str_),
             "usual.median": self.median,
             "usual.scale": self.scale,
+            **self.transforms.arrays(),
         }
 
     @classmethod
@@ -106,9 +113,23 @@ class Usual:
             columns=columns,
             median=arrays["usual.median"],
             scale=arrays["usual.scale"],
+            transforms=Transforms.from_arrays(arrays),
             zones=zones,
             holidays={z: tuple(days) for z, days in holidays.items()},
         )
+
+
+def _lines(e: int, columns: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """The series of entity *e*, one per column."""
+    return e * len(columns) + np.arange(len(columns))
+
+
+def _side_by_side(matrix: Floats, parts: list[Segment]) -> Floats:
+    """(E * F, longest) the series of all entities, NaN behind the end of the shorter ones."""
+    out = np.full((len(parts), matrix.shape[1], max((part.stop - part.start for part in parts), default=0)), np.nan)
+    for e, part in enumerate(parts):
+        out[e, :, : part.stop - part.start] = matrix[part.start : part.stop].T
+    return out.reshape(len(parts) * matrix.shape[1], -1)
 
 
 def _medians(own: Floats, hour: npt.NDArray[np.int64]) -> Floats:
@@ -137,10 +158,10 @@ def _median(part: Floats, *, least: int) -> Floats:
 
 
 def _scales(apart: Floats, own: Floats) -> Floats:
-    """1.4826 times the median absolute residual; where most residuals are zero, a hundredth of the series' size."""
+    """1.4826 times the median absolute residual; where most residuals are zero, their mean, and never below a hundredth of a typical change."""
     typical = 1.4826 * _median(np.abs(apart), least=1)
-    size = _median(np.abs(own), least=1)
-    least = np.maximum(np.nan_to_num(0.01 * size), 1e-9)
+    spread = np.nan_to_num(_median(np.abs(own - _median(own, least=1)), least=1))
+    least = np.maximum(0.01 * spread, 1e-6)
     mean = np.nan_to_num(np.nansum(np.abs(apart), axis=0) / np.maximum(np.isfinite(apart).sum(axis=0), 1))
     return np.maximum(np.where(np.nan_to_num(typical) > 0, np.nan_to_num(typical), mean), least)
 

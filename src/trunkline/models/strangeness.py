@@ -95,7 +95,7 @@ class Strangeness:
 def _statistic(scaled: Floats, window: int) -> Floats:
     """Size of the error, or of its sum over the *window* slots up to each slot; rounded so that equal is equal."""
     if window <= 1:
-        return np.round(np.abs(scaled), 6)
+        return np.asarray(np.round(np.abs(scaled), 6), dtype=np.float64)
     near = np.nan_to_num(scaled)
     total = np.zeros_like(near)
     for back in range(min(window, near.shape[1])):  # a running sum would let rounding depend on where the rows begin

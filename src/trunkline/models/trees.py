@@ -20,7 +20,7 @@ from trunkline.models.flat_trees import FlatTrees
 from trunkline.models.portable import given, parameters
 from trunkline.models.protocol import Context, Fitted, Floats, Saved
 from trunkline.models.reasons import number
-from trunkline.models.rows import feature_columns, values
+from trunkline.models.rows import feature_columns, segments, values
 
 LEAST_OF_EACH = 10
 """Positive and negative rows below which nothing is learned."""
@@ -144,10 +144,11 @@ class FittedTrees:
         return timedelta(0)
 
     def score(self, rows: pl.DataFrame) -> Floats:
-        """The probability of each row; a missing value goes where the trees learned to send it."""
-        if rows.height == 0:
-            return np.zeros(0)
-        return np.asarray(1.0 / (1.0 + np.exp(-self.trees.total(values(rows, self.columns)))))
+        """The probability of each row; a missing value goes where the trees learned to send it, a row of gaps gets NaN."""
+        segments(rows)  # refuses a slot given twice
+        x = values(rows, self.columns)
+        chance = 1.0 / (1.0 + np.exp(-self.trees.total(x)))
+        return np.where(np.isnan(x).all(axis=1), np.nan, chance)
 
     def explain(self, rows: pl.DataFrame, index: int) -> tuple[Reason, ...]:
         """What moved the log odds of this row most, on the paths it takes (A. Saabas, "Interpreting random forests", 2014).

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trunkline.core.canonical import content_hash
+from trunkline.core.clock import duration
 from trunkline.core.values import Decision, Reason, Row
 from trunkline.decisions.guardrail import State
 from trunkline.workflow import Workflow
@@ -47,6 +48,8 @@ class Decided:
     """What came of deciding a stretch of rows."""
 
     findings: list[Finding] = field(default_factory=list)
+    lasting: list[Finding] = field(default_factory=list)
+    """Findings of an earlier call whose episode went on in this one."""
     counts: Counter[str] = field(default_factory=Counter)
     levels: list[tuple[datetime, float]] = field(default_factory=list)
 
@@ -61,14 +64,16 @@ def decide(
     mode: Mode,
     release: str = "",
     explain: Explain | None = None,
+    going: dict[str, Finding] | None = None,
 ) -> Decided:
-    """Decide each row in the order of time; *state* remembers between calls.
+    """Decide each row in the order of time; *state* and *going* (the open findings by target) remember between calls.
 
     What was not admitted is counted by its ruling in ``counts``; "none" counts rows about which the
     workflow said nothing, "cannot judge" rows without a score.
     """
     done = Decided()
-    open_findings: dict[str, Finding] = {}
+    going = {} if going is None else going
+    earlier = {id(finding) for finding in going.values()}
     assert workflow.decide is not None
     assert workflow.features is not None
     word = workflow.features.entity
@@ -88,10 +93,14 @@ def decide(
             one = ruled.decision
             if ruled.ruling == "admitted":
                 finding = Finding(_finished(one, explain), at)
-                open_findings[one.target] = finding
+                going[one.target] = finding
                 done.findings.append(finding)
-            elif ruled.ruling == "same episode" and one.target in open_findings:
-                open_findings[one.target].until = at
+            elif ruled.ruling == "same episode" and one.target in going:
+                lasting = going[one.target]
+                lasting.until = at
+                if id(lasting) in earlier:
+                    earlier.discard(id(lasting))
+                    done.lasting.append(lasting)
     return done
 
 
@@ -114,7 +123,24 @@ def _slots(rows: pl.DataFrame, scores: npt.NDArray[np.float64]) -> Iterator[tupl
         yield at, lambda word, numbers=numbers: ((Row(columns, i, entity=word), values[i] if values[i] is not None else np.nan) for i in numbers)  # type: ignore[misc]
 
 
-def level_over_time(workflow: Workflow, scored: pl.DataFrame, *, every: timedelta, begin: datetime, end: datetime, step: timedelta = timedelta(weeks=1)) -> Callable[[datetime], float]:
+def confidences(workflow: Workflow, rows: pl.DataFrame, scores: npt.NDArray[np.float64]) -> pl.DataFrame:
+    """What the workflow would have said of each row before any limit: ``entity``, ``at``, ``confidence``, 0 where nothing.
+
+    Limits are learned from this: what decide excuses (planned work, a lock) must not make it stricter elsewhere.
+    """
+    assert workflow.decide is not None
+    assert workflow.features is not None
+    columns: Mapping[str, list[Any]] = rows.to_dict(as_series=False)
+    word, said = workflow.features.entity, np.zeros(rows.height)
+    for i in np.flatnonzero(np.isfinite(scores)).tolist():
+        one = workflow.decide(Row(columns, i, entity=word), float(scores[i]))
+        said[i] = 0.0 if one is None else one.confidence
+    return rows.select("entity", "at").with_columns(confidence=pl.Series(said))
+
+
+def level_over_time(
+    workflow: Workflow, scored: pl.DataFrame, *, every: timedelta, begin: datetime, end: datetime, step: timedelta = timedelta(weeks=1)
+) -> Callable[[datetime], float]:
     """The level of admission at each time, learned only from scores before it.
 
     Until two weeks are scored the level comes from the limits alone, taking the scores at their
@@ -135,8 +161,6 @@ def level_over_time(workflow: Workflow, scored: pl.DataFrame, *, every: timedelt
 
 def level_at_word(workflow: Workflow, *, entities: int, every: timedelta) -> float:
     """The level at which calibrated scores would keep within the limits with nothing else known."""
-    from trunkline.core.clock import duration
-
     rail = workflow.guardrail
     slots_a_week = timedelta(weeks=1) / every
     per_row = min(rail.per_element_week / slots_a_week, rail.items_per_shift / (max(entities, 1) * (duration(rail.shift) / every)))

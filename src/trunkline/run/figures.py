@@ -13,6 +13,8 @@ import polars as pl
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SHARE = 0.9
+"""Share of the past's values that the band is drawn to hold."""
 INK, BAND, USUAL, FOUND = "#1f4e79", "#9fb8d1", "#6b7b8c", "#d1495b"
 
 
@@ -31,12 +33,12 @@ class Band:
 def usual_band(rows: pl.DataFrame, column: str, fitted: Any = None) -> pl.DataFrame:
     """The band of *column* in *rows* (one entity): the model's own where it has one, else by hour of week."""
     if fitted is not None and hasattr(fitted, "band"):
-        band = fitted.band(rows, column)
+        band = fitted.band(rows, column, level=SHARE)
         if not band.is_empty():
             return pl.DataFrame(band).select("at", "value", "usual", "low", "high")
     value = pl.col(column).cast(pl.Float64)
     hour = (pl.col("at").dt.weekday() * 24 + pl.col("at").dt.hour()).alias("_hour")
-    by_hour = rows.group_by(hour).agg(usual=value.median(), low=value.quantile(0.05), high=value.quantile(0.95))
+    by_hour = rows.group_by(hour).agg(usual=value.median(), low=value.quantile((1 - SHARE) / 2), high=value.quantile((1 + SHARE) / 2))
     return rows.with_columns(hour).join(by_hour, on="_hour").sort("at").select("at", value.alias("value"), "usual", "low", "high")
 
 
@@ -57,8 +59,10 @@ def finding_png(bands: list[Band], *, title: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 0.6 + 1.9 * len(bands)), dpi=110, layout="constrained")
+    height = 0.8 + 1.8 * len(bands)
+    figure = Figure(figsize=(9.0, height), dpi=110)
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.09, right=0.985, top=1 - 0.3 / height, bottom=0.5 / height, hspace=0.12)  # four times cheaper than a solved layout
     axes = figure.subplots(len(bands), 1, squeeze=False, sharex=True)[:, 0]
     for axis, band in zip(axes, bands, strict=True):
         _panel(axis, band)
@@ -76,7 +80,7 @@ def _panel(axis: Axes, band: Band) -> None:
     times = local.to_numpy()
     values = [band.frame[name].cast(pl.Float64).to_numpy() for name in ("value", "usual", "low", "high")]
     value, usual, low, high = (np.where(v is None, np.nan, v).astype(float) for v in values)
-    axis.fill_between(times, low, high, color=BAND, alpha=0.45, linewidth=0, label="usual band (90 %)")  # type: ignore[arg-type]
+    axis.fill_between(times, low, high, color=BAND, alpha=0.45, linewidth=0, label=f"usual band ({SHARE:.0%})")  # type: ignore[arg-type]
     axis.plot(times, usual, color=USUAL, linewidth=0.9, linestyle="--", label="usual")
     axis.plot(times, value, color=INK, linewidth=1.3, label=band.words)
     zone = pl.Series([band.begin, band.end + timedelta(0)]).dt.convert_time_zone(band.zone).dt.replace_time_zone(None).to_list()

@@ -77,6 +77,7 @@ def follow(
     at_work.update(kpis=before.kpis, events=before.events)
     context = _tail(at_work.advance(start), fitted.lookback)
     state = state or State()
+    going: dict[str, Finding] = {}
     for batch in batches:
         at_work.update(kpis=batch.kpis, events=batch.events)
         rows = at_work.advance(batch.known_at)
@@ -95,10 +96,11 @@ def follow(
             mode=mode,
             release=release,
             explain=_explainer(fitted, together),
+            going=going,
         )
         if store is not None and (done.findings or done.counts):
             by_id = {f.decision.id: fresh.row(by_predicate=(pl.col("entity") == f.entity) & (pl.col("at") == f.at), named=True) for f in done.findings}
-            record(store, workflow, done.findings, rows=by_id, counts=done.counts)
+            record(store, workflow, [*done.findings, *done.lasting], rows=by_id, counts=done.counts)
         yield Step(batch.known_at, fresh, scores[new], done.findings, done.counts)
         context = _tail(together, fitted.lookback)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trunkline.core.clock import duration
-from trunkline.core.errors import TooLittleData
+from trunkline.core.errors import BadInput, TooLittleData
 from trunkline.core.values import Reason
 from trunkline.models import Context, Fitted
 
@@ -67,11 +67,19 @@ def judged_from(rows: pl.DataFrame, *, every: timedelta, asked: datetime | None 
     ------
     TooLittleData
         Fewer than 48 slots of history before it; says what was read.
+    BadInput
+        *asked* lies outside of what the data allow.
     """
     first, last = _bounds(rows)
     span = last - first + every
     slots = rows["at"].n_unique()
     start = asked or first + max(min(span / 4, timedelta(weeks=6)), min(timedelta(days=2), span / 2), LEAST_SLOTS * every)
+    if asked and slots >= 2 * LEAST_SLOTS and not first + LEAST_SLOTS * every <= asked < last:
+        raise BadInput(
+            f"Judging cannot begin at {asked:%Y-%m-%d %H:%M} UTC: the data reach from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}.",
+            where="--from",
+            allowed=f"a time from {first + LEAST_SLOTS * every:%Y-%m-%d %H:%M} on: what is usual has to be seen before anything is unusual",
+        )
     if slots < 2 * LEAST_SLOTS or start >= last or (start - first) < LEAST_SLOTS * every:
         kpis = len(rows.columns) - 3
         raise TooLittleData(
@@ -105,9 +113,7 @@ def walk(
     stretches = []
     for begin, end in _stretches(start, last + context.every, refit):
         known = numbered.filter((pl.col("at") + context.every + emitted_after <= begin) & (pl.col("at") >= begin - window))
-        fitted = model.fit(
-            known.drop("_n"), labels=None if labels is None else labels[known["_n"].to_numpy()], context=context, seed=seed
-        )
+        fitted = model.fit(known.drop("_n"), labels=None if labels is None else labels[known["_n"].to_numpy()], context=context, seed=seed)
         part = numbered.filter((pl.col("at") >= begin - fitted.lookback) & (pl.col("at") < end))
         mine = (part["at"] >= begin).to_numpy()
         scores[part["_n"].to_numpy()[mine]] = fitted.score(part.drop("_n"))[mine]

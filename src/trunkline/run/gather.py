@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -113,13 +113,8 @@ def gather(
     bound = features.bind(names)
     told = {column: text for column, text in bound.words(words).items()}
     context = Context(every=features.every, zones=zones, holidays=holidays, words=told)
-    fitted = workflow if features == workflow.features else _refitted(workflow, features)
+    fitted = workflow if features == workflow.features else workflow.on_grid(features)
     return Gathered(fitted, facts, context, tuple(notes))
-
-
-def _refitted(workflow: Workflow, features: Features) -> Workflow:
-    assert workflow.owner is not None
-    return replace(workflow, features=features, owner=replace(workflow.owner, runbook=str(workflow.runbook)))
 
 
 def _on_grid(features: Features, records: pl.DataFrame, every: timedelta | None) -> tuple[Features, list[str]]:
@@ -127,10 +122,15 @@ def _on_grid(features: Features, records: pl.DataFrame, every: timedelta | None)
     finest = timedelta(seconds=int(records["period_s"].median() or 0))  # type: ignore[arg-type]
     chosen = every or max(features.every, finest)
     if chosen < finest:
-        raise BadInput(f"The data come every {duration_text(finest)}; they cannot be split into {duration_text(chosen)}.", allowed=f"--every {duration_text(finest)} or longer")
+        raise BadInput(
+            f"The data come every {duration_text(finest)}; they cannot be split into {duration_text(chosen)}.",
+            allowed=f"--every {duration_text(finest)} or longer",
+        )
     notes = []
     if chosen != features.every:
-        notes.append(f"Slots of {duration_text(chosen)} instead of the workflow's own {duration_text(features.every)}, because the data come every {duration_text(finest)}.")
+        notes.append(
+            f"Slots of {duration_text(chosen)} instead of the workflow's own {duration_text(features.every)}, because the data come every {duration_text(finest)}."
+        )
         features = Features(entity=features.entity, every=chosen, columns=features.columns, delay=features.delay)
     return features, notes
 

@@ -15,15 +15,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from trunkline.core.clock import duration
 from trunkline.core.frames import Facts
 from trunkline.decisions.guardrail import State
+from trunkline.decisions.threshold import Above
 from trunkline.features import history
 from trunkline.models import Context
 from trunkline.models.dummies import LastWeek, RandomAlarm
-from trunkline.run.deciding import Decided, Finding, decide, level_over_time
+from trunkline.run.deciding import Decided, Finding, confidences, decide, level_over_time
 from trunkline.run.forward import Scored, judged_from, walk
 from trunkline.run.proportion import Proportion
 from trunkline.simulator import faults
@@ -104,16 +106,16 @@ class Replay:
         """Which dummies spoke of the same element during the same episode, half a day either way."""
         near = timedelta(hours=12)
         return [
-            one.name
-            for one in self.speakers[1:]
-            if any(f.entity == finding.entity and finding.at - near <= f.at <= finding.until + near for f in one.findings)
+            one.name for one in self.speakers[1:] if any(f.entity == finding.entity and finding.at - near <= f.at <= finding.until + near for f in one.findings)
         ]
 
     def frame(self) -> pl.DataFrame:
         """Findings as a frame: entity, at, until, confidence, why."""
         schema = {"entity": pl.String, "at": self.rows.schema["at"], "until": self.rows.schema["at"], "confidence": pl.Float64, "why": pl.String}
         return pl.DataFrame(
-            [(f.entity, f.at, f.until, f.decision.confidence, "; ".join(r.text for r in f.decision.reasons[:3])) for f in self.findings], schema=schema, orient="row"
+            [(f.entity, f.at, f.until, f.decision.confidence, "; ".join(r.text for r in f.decision.reasons[:3])) for f in self.findings],
+            schema=schema,
+            orient="row",
         )
 
     def __repr__(self) -> str:
@@ -238,12 +240,15 @@ class _Speech:
         judged = scored.rows["at"] >= self.begin
         last = rows["at"].max()
         assert isinstance(last, datetime)
-        level = level or level_over_time(self.workflow, scored.frame, every=self.context.every, begin=self.begin, end=last)
         is_own = name == self.workflow.name
+        workflow = self.workflow if is_own else _plain(self.workflow)
+        here, scores = scored.rows.filter(judged), scored.scores[judged.to_numpy()]
+        if level is None:
+            level = level_over_time(workflow, confidences(workflow, here, scores), every=self.context.every, begin=self.begin, end=last)
         decided = decide(
-            self.workflow if is_own else _plain(self.workflow),
-            scored.rows.filter(judged),
-            scored.scores[judged.to_numpy()],
+            workflow,
+            here,
+            scores,
             level=level,
             state=State(),
             mode="replay",
@@ -254,21 +259,21 @@ class _Speech:
 
 def _plain(workflow: Workflow) -> Workflow:
     """The same limits around a decide that only looks at the score: how a dummy decides."""
-    from trunkline.decisions.threshold import Above
-
     return replace(workflow, decide=Above(0.5), owner=replace(workflow.owner, runbook=str(workflow.runbook))) if workflow.owner else workflow
 
 
 def hide(facts: Facts, *, begin: datetime, every: timedelta, seed: int, per_week: float = 0.7) -> tuple[Facts, pl.DataFrame]:
     """A copy of *facts* with faults of known kind hidden from *begin* on, and where they are.
 
-    Each fault is written into one KPI of one element; constant KPIs are left alone. Truth has the
-    columns ``entity``, ``kpi``, ``kind``, ``start``, ``end``.
+    Each fault is written into one KPI of one element and those of its KPIs that move with it, as a real
+    loss of traffic shows in volume, users and PRB use at once; constant KPIs are left alone. Truth has
+    the columns ``entity``, ``kpi``, ``kind``, ``start``, ``end``.
     """
     random = np.random.default_rng([seed, 97])
     per_hour = max(1, int(timedelta(hours=1) / every))
     changed, truth = [], []
-    for (element,), of_element in facts.kpis.sort("at").partition_by("element", as_dict=True).items():
+    first_known = facts.kpis.sort("known_at").unique(["element", "kpi", "at"], keep="first", maintain_order=True)  # a restated slot is one slot
+    for (element,), of_element in first_known.sort("at").partition_by("element", as_dict=True).items():
         telling = [k for (k,), part in of_element.partition_by("kpi", as_dict=True).items() if (part["value"].n_unique() > 8)]
         if not telling or every > timedelta(hours=1):
             changed.append(of_element)
@@ -277,17 +282,28 @@ def hide(facts: Facts, *, begin: datetime, every: timedelta, seed: int, per_week
         first = int(slots.search_sorted(begin))
         plan = faults.plan(len(slots), seed=int(random.integers(2**31)), per_week=per_week, per_hour=per_hour, first=first, midnight=_midnight(slots, per_hour))
         mine = {n: telling[int(random.integers(len(telling)))] for n in range(len(plan))}
-        for kpi, series in of_element.partition_by("kpi", as_dict=True).items():
-            dense = pl.DataFrame({"at": slots}).join(series, on="at", how="left", maintain_order="left")
+        series_of = {str(k): pl.DataFrame({"at": slots}).join(part, on="at", how="left", maintain_order="left") for (k,), part in of_element.partition_by("kpi", as_dict=True).items()}
+        together = _moving_together({k: series_of[k]["value"][:first].to_numpy().astype(float) for k in telling})
+        for kpi, dense in series_of.items():
             values = dense["value"].to_numpy().astype(float)
-            most = 1.0 if np.nanmax(values, initial=0.0) <= 1.0 else 100.0 if "percent" in kpi[0].lower() or "%" in kpi[0] else np.inf
-            here = [f for n, f in enumerate(plan) if mine[n] == kpi[0]]
+            highest = np.nanmax(values, initial=0.0)
+            most = 1.0 if highest <= 1.0 else 100.0 if highest <= 100.0 else np.inf
+            here = [f for n, f in enumerate(plan) if kpi in together[mine[n]]]
             new = faults.inject_all(values, here, seed=seed, per_hour=per_hour, most=most)
             changed.append(dense.with_columns(value=pl.Series(new).fill_nan(None)).filter(pl.col("element").is_not_null()).select(of_element.columns))
-            truth += [(element, kpi[0], f.kind, slots[f.start], slots[min(f.stop, len(slots) - 1)]) for f in here]
+        truth += [(element, mine[n], f.kind, slots[f.start], slots[min(f.stop, len(slots) - 1)]) for n, f in enumerate(plan)]
     time = facts.kpis.schema["at"]
     planted = pl.DataFrame(truth, schema={"entity": pl.String, "kpi": pl.String, "kind": pl.String, "start": time, "end": time}, orient="row")
     return replace(facts, kpis=pl.concat(changed)), planted
+
+
+def _moving_together(series: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, set[str]]:
+    """For each KPI itself and the others whose past rises and falls with its own (correlation above .8)."""
+    names = list(series)
+    filled = np.array([np.where(np.isfinite(v), v, np.nanmean(v) if np.isfinite(v).any() else 0.0) for v in series.values()])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        close = np.atleast_2d(np.corrcoef(filled)) if filled.shape[1] > 1 else np.eye(len(names))
+    return {a: {a, *(b for j, b in enumerate(names) if close[i, j] > 0.8)} for i, a in enumerate(names)}
 
 
 def _midnight(slots: pl.Series, per_hour: int) -> int:

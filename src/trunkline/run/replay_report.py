@@ -77,7 +77,10 @@ def notes(result: Replay) -> list[str]:
     lines = list(result.notes)
     if result.baseline_used:
         told = {"week": "the hour of the week", "day": "the hour of the day (too little history for a week)", "level": "the level alone (too little history for a day)"}
-        lines += [f"{count} series judged by {told.get(kind, kind)}." for kind, count in sorted(result.baseline_used.items())]
+        judged = {kind: count for kind, count in result.baseline_used.items() if kind in told}
+        lines += [f"{count} series judged by {told[kind]}." for kind, count in sorted(judged.items())]
+        left = sum(result.baseline_used.values()) - sum(judged.values())
+        lines += [f"{left} series are not judged: too few values."] if left else []
     lines.append(f"Judging began {result.judged_from:%Y-%m-%d %H:%M} UTC: what is usual was learned from what came before, and relearned as time went on.")
     counts = result.speakers[0].decided.counts
     if counts["cannot judge"]:
@@ -168,7 +171,7 @@ def _blocks(result: Replay) -> list[Block]:
     if result.self_test:
         text = (
             "Nobody labelled these data, so faults of known kind were hidden in a copy of them (simulated faults in real data), "
-            "each in one KPI of one element. Everybody had the same limits."
+            "each in one KPI of one element and those that move with it. Everybody had the same limits."
         )
         blocks.append(_tally_block("Self-test: who finds hidden faults", text, result.self_test))
     return blocks

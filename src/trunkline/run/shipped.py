@@ -5,11 +5,16 @@ from __future__ import annotations
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from trunkline.core import registry
 from trunkline.core.canonical import sha256
 from trunkline.core.errors import BadFile, TrunklineError, UnknownName, WorkflowError
+from trunkline.core.source import KNOWN_AS, is_foreign
 from trunkline.workflow import Workflow
+
+_neighbours: set[str] = set()
+"""Modules that lie beside the workflow file loaded last, by the name they were imported under."""
 
 
 def find(name: str | Path) -> Workflow:
@@ -50,22 +55,48 @@ def _from_file(path: Path) -> Workflow:
     if spec is None or spec.loader is None:
         raise BadFile("This is no Python file.", path=path)
     module = module_from_spec(spec)
+    setattr(module, KNOWN_AS, path.stem)
+    _forget_neighbours()
+    before = set(sys.modules)
     sys.modules[spec.name] = module
     sys.path.insert(0, folder)  # so that it can import the helper beside it
     try:
         spec.loader.exec_module(module)
+        found = _workflow_in(module, path)
     except TrunklineError:
         raise
     except SyntaxError as broken:
-        raise BadFile(f"It is not valid Python: {broken.msg}.", path=path, line=broken.lineno) from broken
+        inside = Path(broken.filename or path)
+        raise BadFile(f"It is not valid Python: {broken.msg}.", path=inside, line=broken.lineno) from broken
     except Exception as broken:
         raise BadFile(f"It fails when it is run: {type(broken).__name__}: {broken}.", path=path, line=_line(broken, path)) from broken
     finally:
         sys.path.remove(folder)
+        _neighbours.update(name for name in set(sys.modules) - before - {spec.name} if _lies_in(sys.modules[name], folder))
+    return found
+
+
+def _workflow_in(module: ModuleType, path: Path) -> Workflow:
+    """The workflow of a file; its sources are read now, while the helpers beside it are the ones that were loaded."""
     found = getattr(module, "workflow", None)
     if not isinstance(found, Workflow):
-        raise WorkflowError(f"{path} defines no `workflow`.", allowed="workflow = Workflow(...)", next_step="trunkline workflow new NAME writes one to start from.")
+        raise WorkflowError(
+            f"{path} defines no `workflow`.", allowed="workflow = Workflow(...)", next_step="trunkline workflow new NAME writes one to start from."
+        )
+    found.sources  # noqa: B018 - refuses by name what has no source
     return found
+
+
+def _forget_neighbours() -> None:
+    """A second file may have a helper of the same name beside it, and an edited helper is read again."""
+    for name in _neighbours:
+        sys.modules.pop(name, None)
+    _neighbours.clear()
+
+
+def _lies_in(module: ModuleType, folder: str) -> bool:
+    path = getattr(module, "__file__", None)
+    return path is not None and not is_foreign(module) and Path(path).resolve().is_relative_to(folder)
 
 
 def _line(broken: BaseException, path: Path) -> int | None:

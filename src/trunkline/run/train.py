@@ -24,6 +24,7 @@ from trunkline.features import history
 from trunkline.gates import Evidence, Part, Verdict, joint, run_gates
 from trunkline.models import Context, Fitted
 from trunkline.models.portable import load, pack, unpack
+from trunkline.run.deciding import confidences, level_at_word
 from trunkline.run.forward import Scored, judged_from, walk
 from trunkline.run.replay import dummies, hide
 from trunkline.store.lake import dataset_hash
@@ -31,6 +32,7 @@ from trunkline.workflow import Release, Workflow
 
 Progress = Callable[[str, float], None]
 HELD_OUT = 0.25
+FAULTS_PER_WEEK = 1.6  # of each element: as dense as faults of three days can lie without touching
 _NOTHING = pl.DataFrame(schema={"entity": pl.String, "kpi": pl.String, "kind": pl.String, "start": TIME, "end": TIME})
 COMPUTES_WITH = ("trunkline", "numpy", "polars", "scikit-learn", "lightgbm")
 
@@ -104,9 +106,9 @@ def train(
     delay = emitted_after if emitted_after is not None else duration(bound.delay)
     told("features", 0.0)
     rows = history(bound, facts)
-    split = _split(rows, every=context.every)
+    begin, split = _split(rows, every=context.every)
     foretells = hasattr(workflow.model, "hindsight")
-    hidden, planted = (facts, _NOTHING) if foretells else hide(facts, begin=split, every=context.every, seed=seed)
+    hidden, planted = (facts, _NOTHING) if foretells else hide(facts, begin=split, every=context.every, seed=seed, per_week=FAULTS_PER_WEEK)
     bench = _Bench(
         workflow=workflow,
         rows=rows,
@@ -114,6 +116,7 @@ def train(
         planted=planted,
         labels=labels,
         context=context,
+        begin=begin,
         split=split,
         delay=delay,
         seed=seed,
@@ -136,7 +139,7 @@ def train(
         "dataset": dataset_hash(rows),
         "seed": seed,
     }
-    level = workflow.guardrail.level(winner.scored.frame, every=context.every)
+    level = bench.level(winner.scored, begin=winner.scored.judged_from)
     policy = {
         "level": level,
         "control": workflow.control,
@@ -168,13 +171,19 @@ def _model_hash(fitted: Fitted) -> str:
     return sha256(pack(fitted.save()))
 
 
-def _split(rows: pl.DataFrame, *, every: timedelta) -> datetime:
-    """The last quarter is held out, at most four weeks, never so much that nothing can be learned."""
-    begin = judged_from(rows, every=every)
+def _split(rows: pl.DataFrame, *, every: timedelta) -> tuple[datetime, datetime]:
+    """Where scoring begins, and where the held-out rows do.
+
+    The last quarter is held out, at most four weeks. The stretch before it, as long where there is
+    room, is scored too: the level of admission is learned there and tried on what is held out.
+    """
+    earliest = judged_from(rows, every=every)
     first, last = rows["at"].min(), rows["at"].max()
     assert isinstance(first, datetime)
     assert isinstance(last, datetime)
-    return max(begin, last + every - max(min((last - first) * HELD_OUT, timedelta(weeks=4)), every))
+    held_out = min((last - first) * HELD_OUT, timedelta(weeks=4))
+    split = max(earliest, last + every - max(held_out, every))
+    return max(earliest, split - held_out), split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +196,7 @@ class _Bench:
     planted: pl.DataFrame
     labels: Callable[[pl.DataFrame], npt.NDArray[Any] | None] | None
     context: Context
+    begin: datetime
     split: datetime
     delay: timedelta
     seed: int
@@ -194,12 +204,24 @@ class _Bench:
     said: dict[int, dict[str, npt.NDArray[np.float64]]] = field(default_factory=dict)
 
     def judge(self, name: str, model: Any, progress: Callable[[float], None]) -> Contender:
-        scored, evidence = self._evidence(model, self.rows, self._labels(self.rows), progress)
+        scored = self._walk(model, self.rows, progress)
+        level = self.level(scored, begin=self.begin, end=self.split)
+        evidence = self._evidence(scored, self.rows, self._labels(self.rows), level)
         if self.with_faults is not None:
             truth = event_labels(self.with_faults.filter(pl.col("at") >= self.split), self.planted)
-            _, injected = self._evidence(model, self.with_faults, truth, progress)
-            evidence = replace(evidence, injected=injected)
+            with_faults = self._walk(model, self.with_faults, progress)
+            evidence = replace(evidence, injected=self._evidence(with_faults, self.with_faults, truth, level))
         return Contender(name=name, model=model, scored=scored, verdicts=run_gates(self.workflow.gates, evidence))
+
+    def level(self, scored: Scored, *, begin: datetime, end: datetime | None = None) -> float:
+        """The level of admission that a stretch of scores teaches; taken at the scores' word where it is empty."""
+        stretch = scored.rows["at"] >= begin
+        if end is not None:
+            stretch &= scored.rows["at"] < end
+        if not stretch.any():
+            return level_at_word(self.workflow, entities=scored.rows["entity"].n_unique(), every=self.context.every)
+        said = confidences(self.workflow, scored.rows.filter(stretch), scored.scores[stretch.to_numpy()])
+        return self.workflow.guardrail.level(said, every=self.context.every)
 
     def _baselines(self, rows: pl.DataFrame, held: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.float64]]:
         """What the dummies said of the same rows; they are asked once for all contenders."""
@@ -212,13 +234,13 @@ class _Bench:
 
     def _walk(self, model: Any, rows: pl.DataFrame, progress: Callable[[float], None] | None = None) -> Scored:
         labels = self.labels(rows) if self.labels else None
-        return walk(model, rows, context=self.context, start=self.split, labels=labels, emitted_after=self.delay, seed=self.seed, progress=progress)
+        return walk(model, rows, context=self.context, start=self.begin, labels=labels, emitted_after=self.delay, seed=self.seed, progress=progress)
 
-    def _evidence(self, model: Any, rows: pl.DataFrame, labels: npt.NDArray[Any] | None, progress: Callable[[float], None]) -> tuple[Scored, Evidence]:
-        scored = self._walk(model, rows, progress)
+    def _evidence(self, scored: Scored, rows: pl.DataFrame, labels: npt.NDArray[Any] | None, level: float) -> Evidence:
         held = (rows["at"] >= self.split).to_numpy()
         before = rows.filter((pl.col("at") < self.split) & (pl.col("at") >= self.split - timedelta(weeks=2)))
-        return scored, Evidence(
+        said = confidences(self.workflow, rows.filter(held), scored.scores[held])
+        return Evidence(
             rows=rows.filter(held),
             scores=scored.scores[held],
             labels=labels,
@@ -227,6 +249,7 @@ class _Bench:
             entities=rows["entity"].n_unique(),
             baselines=self._baselines(rows, held),
             train=Part(before),
+            decided=(said["confidence"] >= level).to_numpy(),
             time_one=_one_at_a_time(scored, rows.filter(held)),
             reload=lambda: _rescored(scored, rows, self.signer)[held],
             seed=self.seed,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 
 from trunkline.core.clock import Clock, now
 from trunkline.core.config import Configuration
@@ -26,7 +27,9 @@ DATABASE = "trunkline.db"
 _REGION = {"region": pl.String}
 LAYOUTS = {
     # How several values of one slot become one, and where a meter starts again, is the source's to say: it travels with a measurement.
-    "measurements": Layout({**RECORDS, "aggregate": pl.String, "wrap": pl.Float64, **_REGION}, key=("element", "object_class", "name", "dimension", "at", "period_s")),
+    "measurements": Layout(
+        {**RECORDS, "aggregate": pl.String, "wrap": pl.Float64, **_REGION}, key=("element", "object_class", "name", "dimension", "at", "period_s")
+    ),
     "events": Layout({**EVENTS, **_REGION}, key=("event_id",)),
     "relations": Layout({**RELATIONS, **_REGION}, key=("element", "relation", "other")),
     "elements": Layout(ELEMENTS, key=("element",), further=True),
@@ -65,7 +68,16 @@ def open_store(folder: Path, configuration: Configuration, *, clock: Clock = now
     if not exists and not create:
         raise WorkspaceError(f"There is no workspace in {folder}.", next_step=f"trunkline workspace new {folder}")
     engine = open_database(folder / DATABASE)
-    open_catalogue(engine)
+    try:
+        open_catalogue(engine)
+    except DatabaseError as broken:
+        engine.dispose()
+        raise WorkspaceError(
+            f"The workspace in {folder} cannot be opened: {broken.orig or broken}.",
+            where=str(folder / DATABASE),
+            allowed="a folder that one process at a time writes, on a disk with space left",
+            next_step="If another process holds it, wait for that; if the file is damaged, restore it from a backup.",
+        ) from broken
     signer = open_key(key_folder(configuration), data_folder=folder)
     blobs = Blobs(folder / "blobs")
     return Store(

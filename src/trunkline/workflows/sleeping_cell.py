@@ -57,7 +57,7 @@ workflow = Workflow(
     gates=(gates.BeatsBaseline(), gates.FalseAlarmsPer(element_week=1), gates.Latency(p99_ms=50), gates.Parity()),
     rollout=Shadow(of="7d"),
     decide=decide,
-    guardrail=Guardrail(items_per_shift=20, per_element_week=1.0, hold_off="12h", allowed=("reset_cell",)),
+    guardrail=Guardrail(items_per_shift=20, per_element_week=0.5, hold_off="12h", allowed=("reset_cell",)),
     act=actions.Propose(to="noc", expires="30m"),
     feedback=feedback.TicketOutcome(within="3d", confirmed=("fixed",), wrong=("not a fault",), unknown=("no fault found", "self-cleared")),
 )
