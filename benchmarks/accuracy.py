@@ -55,7 +55,9 @@ def main() -> int:
             continue
         interval = "" if not row.get("interval") else "[{:.3f}, {:.3f}]".format(*row["interval"])
         dummy, bar = ("" if row.get(k) is None else f"{row[k]:.3f}" for k in ("dummy", "bar"))
-        print(f"{row['name'] + (' (simulated)' if row['simulated'] else ''):64} {row['value']:8.3f} {dummy:>8} {interval:>18} {row['n']:6} {bar:>6}", flush=True)
+        print(
+            f"{row['name'] + (' (simulated)' if row['simulated'] else ''):64} {row['value']:8.3f} {dummy:>8} {interval:>18} {row['n']:6} {bar:>6}", flush=True
+        )
     return 1 if missed else 0
 
 

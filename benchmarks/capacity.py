@@ -99,7 +99,9 @@ def real_cases(data: Path, *, step: int = 4) -> list[Case]:
             future = Days(entities=days.entities, first=0, values=trailing[:, origin - 1 + 7 :: 7][:, :LOOKED])
             for quantile in LIMITS:
                 limit = float(np.nanquantile(days.weeks(), quantile))
-                out += judge(cell.filter(pl.col("at") < until), future, limit, every=timedelta(hours=1), daily="busiest", kinds={}, units={str(name): str(name)})
+                out += judge(
+                    cell.filter(pl.col("at") < until), future, limit, every=timedelta(hours=1), daily="busiest", kinds={}, units={str(name): str(name)}
+                )
     return out
 
 
@@ -112,7 +114,9 @@ def simulated(count: int, *, past: int, seed: int) -> tuple[pl.DataFrame, Days, 
     values = np.stack([_series(kind, weeks, past, random) for kind in kinds])
     first = datetime(2024, 1, 1, tzinfo=UTC)
     at = pl.datetime_range(first, first + (7 * past - 1) * DAY, "1d", time_unit="us", eager=True)
-    rows = pl.concat([pl.DataFrame({"entity": n, "at": at, "prb": values[i, : 7 * past]}) for i, n in enumerate(names)]).with_columns(pl.col("prb").fill_nan(None))
+    rows = pl.concat([pl.DataFrame({"entity": n, "at": at, "prb": values[i, : 7 * past]}) for i, n in enumerate(names)]).with_columns(
+        pl.col("prb").fill_nan(None)
+    )
     weekly = Days(entities=tuple(names), first=0, values=values).trailing()[:, 7 * past + 6 :: 7]
     return rows, Days(entities=tuple(names), first=0, values=weekly), dict(zip(names, kinds, strict=True))
 
@@ -181,8 +185,21 @@ def figures(cases: list[Case], *, name: str, split: str, is_simulated: bool) -> 
     around = interval(cases, lambda i: float(errors[i].mean()))
     base = float(truth.mean() * (1 - truth.mean()))
     out = [
-        {"name": f"{name}: Brier score, crossing within 26 weeks", "value": brier(cases, said["chance"]), "dummy": value, "beside": who, "interval": around, "n": len(cases), "bar": None, **common}
-        for who, value in (("straight line, yes or no", brier(cases, said["line"])), ("straight line with scatter", brier(cases, said["line_chance"])), ("base rate, known afterwards", base))
+        {
+            "name": f"{name}: Brier score, crossing within 26 weeks",
+            "value": brier(cases, said["chance"]),
+            "dummy": value,
+            "beside": who,
+            "interval": around,
+            "n": len(cases),
+            "bar": None,
+            **common,
+        }
+        for who, value in (
+            ("straight line, yes or no", brier(cases, said["line"])),
+            ("straight line with scatter", brier(cases, said["line_chance"])),
+            ("base rate, known afterwards", base),
+        )
     ]
     edges = np.linspace(0, 1, 6)
     bins = np.clip(np.digitize(said["chance"], edges[1:-1]), 0, 4)
@@ -193,21 +210,87 @@ def figures(cases: list[Case], *, name: str, split: str, is_simulated: bool) -> 
             gap += inside.mean() * abs(said["chance"][inside].mean() - truth[inside].mean())
             units = interval([c for c, i in zip(cases, inside, strict=True) if i], lambda i, t=truth[inside]: float(t[i].mean()))
             out.append(
-                {"name": f"{name}: came true where {edges[b]:.1f} to {edges[b + 1]:.1f} was said", "value": float(truth[inside].mean()), "dummy": float(said["chance"][inside].mean()), "beside": "mean of what was said", "interval": units, "n": int(inside.sum()), "bar": None, **common}
+                {
+                    "name": f"{name}: came true where {edges[b]:.1f} to {edges[b + 1]:.1f} was said",
+                    "value": float(truth[inside].mean()),
+                    "dummy": float(said["chance"][inside].mean()),
+                    "beside": "mean of what was said",
+                    "interval": units,
+                    "n": int(inside.sum()),
+                    "bar": None,
+                    **common,
+                }
             )
-    out.append({"name": f"{name}: expected calibration error, five bins", "value": float(gap), "dummy": None, "beside": "", "interval": None, "n": len(cases), "bar": None, **common})
+    out.append(
+        {
+            "name": f"{name}: expected calibration error, five bins",
+            "value": float(gap),
+            "dummy": None,
+            "beside": "",
+            "interval": None,
+            "n": len(cases),
+            "bar": None,
+            **common,
+        }
+    )
     dated = [c for c in cases if np.isfinite(c.came) and np.isfinite(c.date[1])]
     both = [c for c in dated if np.isfinite(c.line_date)]
-    own, line = (np.array([abs(d - (c.came - 0.5)) for c, d in zip(both, said_, strict=True)]) for said_ in ([c.date[1] for c in both], [c.line_date for c in both]))
+    own, line = (
+        np.array([abs(d - (c.came - 0.5)) for c, d in zip(both, said_, strict=True)]) for said_ in ([c.date[1] for c in both], [c.line_date for c in both])
+    )
     came = sum(np.isfinite(c.came) for c in cases)
-    out.append({"name": f"{name}: median error of the date, weeks", "value": float(np.median(own)), "dummy": float(np.median(line)), "beside": "straight line", "interval": interval(both, lambda i: float(np.median(own[i]))), "n": len(both), "bar": None, **common})
-    out.append({"name": f"{name}: crossings for which a date was told", "value": len(dated) / max(came, 1), "dummy": sum(np.isfinite(c.line_date) for c in cases if np.isfinite(c.came)) / max(came, 1), "beside": "straight line", "interval": None, "n": came, "bar": None, **common})
+    out.append(
+        {
+            "name": f"{name}: median error of the date, weeks",
+            "value": float(np.median(own)),
+            "dummy": float(np.median(line)),
+            "beside": "straight line",
+            "interval": interval(both, lambda i: float(np.median(own[i]))),
+            "n": len(both),
+            "bar": None,
+            **common,
+        }
+    )
+    out.append(
+        {
+            "name": f"{name}: crossings for which a date was told",
+            "value": len(dated) / max(came, 1),
+            "dummy": sum(np.isfinite(c.line_date) for c in cases if np.isfinite(c.came)) / max(came, 1),
+            "beside": "straight line",
+            "interval": None,
+            "n": came,
+            "bar": None,
+            **common,
+        }
+    )
     told = [c for c in cases if np.isfinite(c.came) or c.known >= LOOKED]
     held = np.array([c.date[0] < c.came <= c.date[2] or (np.isinf(c.came) and np.isinf(c.date[2])) for c in told])
-    out.append({"name": f"{name}: date inside the interval of four in five", "value": float(held.mean()), "dummy": float(np.mean([c.meant for c in told])), "beside": "what is meant, open ends counted", "interval": interval(told, lambda i: float(held[i].mean())), "n": len(told), "bar": None, **common})
+    out.append(
+        {
+            "name": f"{name}: date inside the interval of four in five",
+            "value": float(held.mean()),
+            "dummy": float(np.mean([c.meant for c in told])),
+            "beside": "what is meant, open ends counted",
+            "interval": interval(told, lambda i: float(held[i].mean())),
+            "n": len(told),
+            "bar": None,
+            **common,
+        }
+    )
     closed = [c for c in told if np.isfinite(c.date[2])]
     shut = np.array([c.date[0] < c.came <= c.date[2] for c in closed])
-    out.append({"name": f"{name}: the same where the interval has an end", "value": float(shut.mean()) if closed else float("nan"), "dummy": 0.8, "beside": "what is meant", "interval": interval(closed, lambda i: float(shut[i].mean())), "n": len(closed), "bar": None, **common})
+    out.append(
+        {
+            "name": f"{name}: the same where the interval has an end",
+            "value": float(shut.mean()) if closed else float("nan"),
+            "dummy": 0.8,
+            "beside": "what is meant",
+            "interval": interval(closed, lambda i: float(shut[i].mean())),
+            "n": len(closed),
+            "bar": None,
+            **common,
+        }
+    )
     return out
 
 

@@ -42,7 +42,16 @@ def rows(data: Path, *, quick: bool = False) -> Iterator[dict[str, Any]]:
 
 def _row(name: str, value: float, dummy: float, interval: tuple[float, float], n: int, bar: float | None) -> dict[str, Any]:
     split = "walks forward; threshold from the other four folds of series" if "standard" in name else "walks forward"
-    return {"name": name, "value": round(value, 3), "dummy": round(dummy, 3), "interval": [round(x, 3) for x in interval], "n": n, "split": split, "bar": bar, "simulated": False}
+    return {
+        "name": name,
+        "value": round(value, 3),
+        "dummy": round(dummy, 3),
+        "interval": [round(x, 3) for x in interval],
+        "n": n,
+        "split": split,
+        "bar": bar,
+        "simulated": False,
+    }
 
 
 def _files(folder: Path) -> list[tuple[str, pl.DataFrame, tuple[tuple[int, int], ...]]]:

@@ -118,7 +118,7 @@ class Workflow:
     features: Features | None = None
     model: Any = None
     gates: tuple[Any, ...] = ()
-    rollout: Shadow = Shadow()
+    rollout: Shadow = field(default_factory=Shadow)
     decide: Decide | None = None
     guardrail: Guardrail = field(default_factory=Guardrail)
     act: Any = None

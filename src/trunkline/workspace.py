@@ -6,12 +6,13 @@ It holds sub-objects named as on the command line and has no logic of its own; w
 
 from __future__ import annotations
 
+import builtins
 import getpass
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 
@@ -112,7 +113,7 @@ class Workspace:
         """Give the database file back."""
         self.store.close()
 
-    def __enter__(self) -> Workspace:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -262,7 +263,7 @@ class Workflows:
         """What training recorded of a release by itself: contenders, gates, held-out span."""
         return releases.card(self._store, id_)
 
-    def diff(self, old: str, new: str) -> list[tuple[str, Any, Any]]:
+    def diff(self, old: str, new: str) -> builtins.list[tuple[str, Any, Any]]:
         """What changed between two releases, field by field."""
         return diff(self.release(old), self.release(new))
 

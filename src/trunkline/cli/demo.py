@@ -29,7 +29,10 @@ def command(folder: Path, seed: int, open_page: bool | None, as_json: bool) -> N
         return
     say("One day of a simulated network.", *(f"  {line}" for line in says(done)))
     queue = sorted((f for found in done.findings.values() for f in found), key=lambda f: -f.decision.confidence)
-    rows = [(f.decision.id[:8], f.decision.workflow, f.entity, f"{f.at:%H:%M}", f"{f.decision.confidence:.5f}", "; ".join(r.text for r in f.decision.reasons[:2])) for f in queue[:12]]
+    rows = [
+        (f.decision.id[:8], f.decision.workflow, f.entity, f"{f.at:%H:%M}", f"{f.decision.confidence:.5f}", "; ".join(r.text for r in f.decision.reasons[:2]))
+        for f in queue[:12]
+    ]
     table(["id", "workflow", "element", "at", "confidence", "why"], rows)
     say(f"Report with pictures: {done.report}", "", "What to type next:")
     for what, line in next_steps(done):

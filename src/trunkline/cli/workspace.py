@@ -46,7 +46,10 @@ def show(workspace: Path, with_config: bool, as_json: bool) -> None:
         if as_json:
             print_json(found)
         else:
-            table(["", ""], [(name, ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else str(value)) for name, value in found.items()])
+            table(
+                ["", ""],
+                [(name, ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else str(value)) for name, value in found.items()],
+            )
 
 
 @command.command("check")

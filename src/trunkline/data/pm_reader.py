@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -13,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from trunkline.core.frames import TIME
-from trunkline.data import subcounters
+from trunkline.data import pm_values, subcounters
 from trunkline.data.distinguished_names import full_name, object_class
 from trunkline.data.xml_stream import LONGEST_TAG
 
@@ -23,22 +22,15 @@ if TYPE_CHECKING:
 ROOTS = ("measCollecFile", "measDataFile")
 _LONGEST_TEXT = 1024 * 1024
 _LONGEST_NAME = 4096
-_LONGEST_NUMBER = 400  # the longest plain decimal of a double has 325 digits
 _DEEPEST = 64
 _MOST_QUARANTINED = 10_000
 _FLUSH = 400_000  # results held as text before they become numbers
-_LONGEST_PERIOD = timedelta(days=31)
-_EARLIEST, _LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
-_NUMBER = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
-_NOTHING = ["", "nil", "null", "nan", "n/a", "none"]
-_DURATION = re.compile(r"(-)?P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?", re.ASCII)
-_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 _TEXTS = frozenset({"r", "measType", "measTypes", "measResults", "suspect"})
 _HEADER = {"fileHeader", "fileSender", "fileFooter"}
 
 
-class Cut(Exception):  # noqa: N818 - a signal to stop, turned into a quarantine entry
+class Cut(Exception):
     """Reading cannot go on from here."""
 
     def __init__(self, what: str, line: int) -> None:
@@ -46,7 +38,7 @@ class Cut(Exception):  # noqa: N818 - a signal to stop, turned into a quarantine
         self.line = line
 
 
-class WrongRoot(Exception):  # noqa: N818 - a signal to stop, turned into a BadFile
+class WrongRoot(Exception):
     """The first tag is not one of a measurement file."""
 
 
@@ -270,7 +262,7 @@ class Reader:
                 self._add_type(info, str(place), name)
 
     def _add_type(self, info: _Info, position: str | None, name: str) -> None:
-        place = _place(position)
+        place = pm_values.place(position)
         line = self._parser.CurrentLineNumber
         if place is None or not name or len(name) > _LONGEST_NAME:
             self._refuse(line, f"measType p='{position}' has no position or no name", name)
@@ -320,7 +312,7 @@ class Reader:
         found: dict[int, str] = {}
         twice: set[int] = set()
         for position, text in zip(value.positions, value.texts, strict=True):
-            place = _place(position)
+            place = pm_values.place(position)
             if place is None or place not in info.by_position:
                 self._refuse(value.line, f"result p='{position}' has no measType", f"measObjLdn={value.name}: {text}", 1)
             elif place in info.ambiguous:
@@ -362,7 +354,7 @@ class Reader:
 
     def instant(self, text: str | None) -> datetime | None:
         """*text* as UTC, or None where it cannot be read."""
-        found = _instant(text, self.zone)
+        found = pm_values.instant(text, self.zone)
         return found if isinstance(found, datetime) else None
 
     def finish(
@@ -414,11 +406,11 @@ class Reader:
 
     def _period(self, info: _Info) -> tuple[datetime, int] | None:
         """End and length of a measInfo's period; None, and its values in quarantine, where they make no sense."""
-        end, seconds = _instant(info.end, self.zone), _seconds(info.duration)
+        end, seconds = pm_values.instant(info.end, self.zone), pm_values.seconds(info.duration)
         wrong = next((w for w in (end, seconds) if isinstance(w, str)), None)
         if wrong is None:
-            assert isinstance(end, datetime)  # noqa: S101 - for the type checker: no text is left
-            assert isinstance(seconds, int)  # noqa: S101
+            assert isinstance(end, datetime)
+            assert isinstance(seconds, int)
             return end, seconds
         if info.values:
             self._refuse(info.line, wrong, f"measInfoId={info.id}", info.values)
@@ -430,7 +422,7 @@ class Reader:
             self._first_object, self._counts = len(self._object_name), []
             return
         objects = np.repeat(np.arange(self._first_object, len(self._object_name), dtype=np.uint32), self._counts)
-        value, values, bad = _numbers(self._texts)
+        value, values, bad = pm_values.numbers(self._texts)
         for index in bad:
             of = int(objects[index])
             self._refuse(self._object_line[of], f"'{self._texts[index][:60]}' is no number", f"measObjLdn={self._object_name[of]}", 1)
@@ -452,63 +444,3 @@ class Reader:
             self._not_listed[1] += values
             return
         self._quarantine.append(Quarantined(line, reason, excerpt[:160], values))
-
-
-def _place(position: str | None) -> int | None:
-    """A position as a number: a positive integer of at most nine digits."""
-    if position and len(position) <= 9 and position.isascii() and position.isdigit() and int(position) > 0:
-        return int(position)
-    return None
-
-
-def _numbers(texts: list[str]) -> tuple[pl.Series, pl.Series, list[int]]:
-    """Results as one number each, or as the numbers between their commas; and which of them cannot be read.
-
-    All together, not one by one: of 2,667 real results 409 hold some 20 numbers each.
-    """
-    parted = pl.Series(texts, dtype=pl.String).str.split(",")
-    size = parted.list.len().to_numpy()
-    part = parted.explode(empty_as_null=True).str.strip_chars()
-    row = np.repeat(np.arange(len(texts), dtype=np.uint32), size)
-    is_number = (part.str.len_bytes() <= _LONGEST_NUMBER) & part.str.contains(_NUMBER)
-    number = part.set(~is_number, None).cast(pl.Float64, strict=False)
-    readable = (is_number & number.is_finite().fill_null(value=False)) | part.str.to_lowercase().is_in(_NOTHING)
-    bad = np.unique(row[~readable.to_numpy()]).tolist()
-    is_one = size == 1
-    one = pl.DataFrame({"row": np.flatnonzero(is_one).astype(np.uint32), "value": number.filter(pl.Series(is_one[row]))})
-    several = pl.DataFrame({"row": row, "values": number}).filter(pl.Series(~is_one[row])).group_by("row", maintain_order=True).agg("values")
-    every = pl.DataFrame({"row": np.arange(len(texts), dtype=np.uint32)}).join(one, on="row", how="left", maintain_order="left")
-    every = every.join(several, on="row", how="left", maintain_order="left")
-    return every["value"], every["values"], bad
-
-
-def _seconds(text: str | None) -> int | str:
-    """Seconds of an XML duration, or what is wrong with it."""
-    found = _DURATION.fullmatch((text or "").strip())
-    if not found or not any(found.groups()[1:]):
-        return f"the duration '{(text or '')[:40]}' cannot be read"
-    days, hours, minutes = (int(found[n] or 0) for n in (2, 3, 4))
-    seconds = days * 86400 + hours * 3600 + minutes * 60 + float(found[5] or 0)
-    if found[1] or seconds <= 0:
-        return f"the duration '{text}' is not positive"
-    if seconds > _LONGEST_PERIOD.total_seconds() or seconds != int(seconds):
-        return f"the duration '{text}' is not a whole number of seconds of at most {_LONGEST_PERIOD.days} days"
-    return int(seconds)
-
-
-def _instant(text: str | None, zone: ZoneInfo | None) -> datetime | str:
-    """UTC of an XML time, or what is wrong with it."""
-    given = (text or "").strip()
-    if not _INSTANT.fullmatch(given):
-        return f"the time '{given[:40]}' cannot be read"
-    midnight = given[11:19] == "24:00:00"  # XML's way to end a day
-    try:
-        at = datetime.fromisoformat(given[:11] + "00" + given[13:] if midnight else given)
-        if at.tzinfo is None:
-            if zone is None:
-                return f"the time '{given}' names no zone"
-            at = at.replace(tzinfo=zone)
-        at = at.astimezone(UTC) + timedelta(days=midnight)
-    except (ValueError, OverflowError):
-        return f"the time '{given[:40]}' does not exist"
-    return at if _EARLIEST <= at <= _LATEST else f"the time '{given}' makes no sense"

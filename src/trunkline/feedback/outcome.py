@@ -51,7 +51,7 @@ class TicketOutcome:
         lists = [*self.confirmed, *self.wrong, *self.unknown]
         twice = {code for code in lists if lists.count(code) > 1}
         if twice:
-            raise WorkflowError(f"The closure code {sorted(twice)[0]!r} stands in two lists.", where="feedback", allowed="each code in one list")
+            raise WorkflowError(f"The closure code {min(twice)!r} stands in two lists.", where="feedback", allowed="each code in one list")
 
     def verdict(self, closure: str) -> Verdict:
         """What a ticket's closure code says about the decision that opened it."""

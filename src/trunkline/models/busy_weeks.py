@@ -75,7 +75,9 @@ def days_of(rows: pl.DataFrame, column: str, *, every: timedelta, zones: Mapping
     parts = segments(rows)
     if not parts:
         return Days(entities=(), first=0, values=np.empty((0, 0)))
-    frame = pl.DataFrame({"entity": rows["entity"].cast(pl.String), "day": local_days(rows, zones), "value": pl.Series(number, nan_to_null=True)}).drop_nulls("value")
+    frame = pl.DataFrame({"entity": rows["entity"].cast(pl.String), "day": local_days(rows, zones), "value": pl.Series(number, nan_to_null=True)}).drop_nulls(
+        "value"
+    )
     of_day = {"usual": pl.col("value").median(), "busiest": pl.col("value").max() if side == "above" else pl.col("value").min()}[daily]
     least = max(1.0, COVERED * (timedelta(days=1) / every)) if daily == "busiest" else 1.0
     found = frame.group_by("entity", "day").agg(of_day, n=pl.len()).filter(pl.col("n") >= least)
@@ -93,7 +95,11 @@ def days_of(rows: pl.DataFrame, column: str, *, every: timedelta, zones: Mapping
 def local_days(rows: pl.DataFrame, zones: Mapping[str, str]) -> Ints:
     """The local day of each row, in days since 1970; an entity without a zone lives in UTC."""
     days = np.zeros(rows.height, dtype=np.int64)
-    zone_of = rows["entity"].cast(pl.String).replace_strict(dict(zones), default="UTC", return_dtype=pl.String) if zones else pl.Series(["UTC"]).new_from_index(0, rows.height)
+    zone_of = (
+        rows["entity"].cast(pl.String).replace_strict(dict(zones), default="UTC", return_dtype=pl.String)
+        if zones
+        else pl.Series(["UTC"]).new_from_index(0, rows.height)
+    )
     for zone in zone_of.unique().to_list():
         here = (zone_of == zone).to_numpy()
         days[here] = rows["at"].filter(pl.Series(here)).dt.convert_time_zone(zone).dt.date().to_physical().to_numpy()

@@ -190,9 +190,7 @@ def with_unit(value: float, unit: str) -> str:
     return f"{number(value)} {unit}".strip()
 
 
-def told_by_time(
-    rows: pl.DataFrame, column: str, limit: float, *, context: Context, side: Side, horizon: str, unit: str, daily: Daily, needed: int
-) -> Floats:
+def told_by_time(rows: pl.DataFrame, column: str, limit: float, *, context: Context, side: Side, horizon: str, unit: str, daily: Daily, needed: int) -> Floats:
     """One label per row: was the limit crossed within the horizon after it? See :func:`~trunkline.models.busy_weeks.came_true`."""
     days = days_of(rows, column, every=context.every, zones=context.zones, daily=daily, side=side)
     in_data = limit / 100.0 if share_of(days, limit, unit) else limit

@@ -100,7 +100,9 @@ def _live_a_day(
     folder: Path, store: Store, present: _Present, written: Written, *, start: datetime, end: datetime, seed: int, told: Progress, clock: _Stopwatch
 ) -> Demo:
     paths = written.paths
-    history = load(store, [paths[name] for name in ("elements", "relations", "alarms", "states", "works", "history")], progress=lambda _s, x: told("reading history", x))
+    history = load(
+        store, [paths[name] for name in ("elements", "relations", "alarms", "states", "works", "history")], progress=lambda _s, x: told("reading history", x)
+    )
     clock.lap("read history")
 
     told("computing KPIs", 0.0)
@@ -113,7 +115,14 @@ def _live_a_day(
         before = gather.gather(store, workflow, until=start, computed=known.facts.kpis)
         contenders = {"IsolationForest": IsolationForest(trees=60)} if name == "kpi-anomaly" else {}
         candidate = train(
-            workflow, before.facts, context=before.context, signer=store.signer, contenders=contenders, seed=seed, at=start, progress=lambda step, x, name=name: told(f"{name}: {step}", x)  # type: ignore[misc]
+            workflow,
+            before.facts,
+            context=before.context,
+            signer=store.signer,
+            contenders=contenders,
+            seed=seed,
+            at=start,
+            progress=lambda step, x, name=name: told(f"{name}: {step}", x),  # type: ignore[misc]
         )
         releases.keep(store, candidate)
         candidates[name] = candidate
@@ -158,9 +167,7 @@ def _live_a_day(
     return result
 
 
-def _ticks(
-    store: Store, folder: Path, known: Facts, *, start: datetime, end: datetime, present: _Present, told: Progress
-) -> Iterator[tuple[Batch, Loaded]]:
+def _ticks(store: Store, folder: Path, known: Facts, *, start: datetime, end: datetime, present: _Present, told: Progress) -> Iterator[tuple[Batch, Loaded]]:
     """The day's files in the order they arrived, an hour at a time, with what they made known and when."""
     arrived = sorted((datetime.fromtimestamp(path.stat().st_mtime, UTC), path) for path in folder.iterdir())
     every, step, at = timedelta(minutes=15), timedelta(hours=1), start
@@ -179,7 +186,9 @@ def _ticks(
 
 
 def _score(name: str, findings: list[Finding], truth: pl.DataFrame) -> Score:
-    said = pl.DataFrame({"element": [f.entity for f in findings], "at": [f.at for f in findings]}, schema={"element": pl.String, "at": pl.Datetime("us", "UTC")})
+    said = pl.DataFrame(
+        {"element": [f.entity for f in findings], "at": [f.at for f in findings]}, schema={"element": pl.String, "at": pl.Datetime("us", "UTC")}
+    )
     typed = truth.with_columns(pl.col("start", "end").cast(pl.Datetime("us", "UTC")))
     kinds = frozenset(typed.filter(pl.col("is_fault"))["kind"]) if name == "kpi-anomaly" else frozenset({"sleeping_cell"})
     return Score(name, match(said, typed), kinds)
@@ -274,7 +283,14 @@ def _blocks(result: Demo) -> list[Block]:
             for m in score.matches.filter(pl.col("incident_id").is_not_null()).to_dicts()
             if m["kind"] in score.aimed_at or m["outcome"] in {"excused", "quiet"}
         ]
-        blocks.append(Block(title=f"{name} against the truth of the simulation", text="'quiet' is right: something excused happened and nothing was said.", columns=["what happened", "outcome", "noticed after"], rows=rows))
+        blocks.append(
+            Block(
+                title=f"{name} against the truth of the simulation",
+                text="'quiet' is right: something excused happened and nothing was said.",
+                columns=["what happened", "outcome", "noticed after"],
+                rows=rows,
+            )
+        )
     for name, candidate in result.candidates.items():
         rows = [[contender.name, v.gate, v.result, v.why] for contender in candidate.contenders for v in contender.verdicts]
         blocks.append(Block(title=f"{name}: what the gates said before it went live", columns=["model", "gate", "verdict", "why"], rows=rows))
@@ -283,7 +299,10 @@ def _blocks(result: Demo) -> list[Block]:
 
 def _outcome(score: Score, finding: Finding) -> str:
     inside = score.matches.filter(
-        pl.col("incident_id").is_not_null() & (pl.col("start") <= finding.at) & (finding.at <= pl.col("end") + timedelta(minutes=30)) & pl.col("outcome").is_in(["found", "excused"])
+        pl.col("incident_id").is_not_null()
+        & (pl.col("start") <= finding.at)
+        & (finding.at <= pl.col("end") + timedelta(minutes=30))
+        & pl.col("outcome").is_in(["found", "excused"])
     )
     mine = inside.filter(pl.col("element").str.starts_with(finding.entity[:5]))
     return f"simulated {mine['kind'][0].replace('_', ' ')}" if not mine.is_empty() else "nothing happened (simulated truth)"
@@ -295,7 +314,14 @@ def _picture(finding: Finding, found: gather.Gathered, steps: list[Step], result
     columns = list(dict.fromkeys(named))[:2] or [c for c in rows.columns if rows.schema[c].is_numeric()][:1]
     fitted = result.candidates[finding.decision.workflow].fitted
     bands = [
-        Band(element=finding.entity, words=found.context.word(c), frame=usual_band(rows, c, fitted), begin=finding.at, end=finding.until + found.context.every, zone=found.context.zone_of(finding.entity))
+        Band(
+            element=finding.entity,
+            words=found.context.word(c),
+            frame=usual_band(rows, c, fitted),
+            begin=finding.at,
+            end=finding.until + found.context.every,
+            zone=found.context.zone_of(finding.entity),
+        )
         for c in columns
     ]
     return finding_png(bands, title=f"{finding.entity} (simulated)")

@@ -80,7 +80,7 @@ def _panel(axis: Axes, band: Band) -> None:
     times = local.to_numpy()
     values = [band.frame[name].cast(pl.Float64).to_numpy() for name in ("value", "usual", "low", "high")]
     value, usual, low, high = (np.where(v is None, np.nan, v).astype(float) for v in values)
-    axis.fill_between(times, low, high, color=BAND, alpha=0.45, linewidth=0, label=f"usual band ({SHARE:.0%})")  # type: ignore[arg-type]
+    axis.fill_between(times, low, high, color=BAND, alpha=0.45, linewidth=0, label=f"usual band ({SHARE:.0%})")
     axis.plot(times, usual, color=USUAL, linewidth=0.9, linestyle="--", label="usual")
     axis.plot(times, value, color=INK, linewidth=1.3, label=band.words)
     zone = pl.Series([band.begin, band.end + timedelta(0)]).dt.convert_time_zone(band.zone).dt.replace_time_zone(None).to_list()
@@ -89,8 +89,8 @@ def _panel(axis: Axes, band: Band) -> None:
     axis.margins(x=0)
     axis.grid(alpha=0.25)
     axis.tick_params(labelsize=8)
-    locator = AutoDateLocator()
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axis.xaxis.set_major_locator(locator)
-    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axis.yaxis.set_major_formatter(lambda value, _place: short(value))
     axis.legend(fontsize=7, loc="upper left", ncols=4, frameon=False)

@@ -86,7 +86,7 @@ def gather(
     records = view.read("measurements", None if computed is None else ["period_s"])
     if records.is_empty():
         raise TooLittleData("There are no measurements to look at.", next_step="trunkline data load FILES")
-    optional = {name: view.read(name).drop("region", strict=name != "elements") for name in ("events", "relations") if name in view.products}
+    optional = {name: view.read(name).drop("region") for name in ("events", "relations") if name in view.products}
     elements = _newest(view.read("elements")) if "elements" in view.products else empty(ELEMENTS)
     features, notes = _on_grid(workflow.features, records, every)
     if computed is None:
@@ -111,7 +111,7 @@ def gather(
         holidays=holidays,
     )
     bound = features.bind(names)
-    told = {column: text for column, text in bound.words(words).items()}
+    told = dict(bound.words(words).items())
     context = Context(every=features.every, zones=zones, holidays=holidays, words=told)
     fitted = workflow if features == workflow.features else workflow.on_grid(features)
     return Gathered(fitted, facts, context, tuple(notes))

@@ -71,7 +71,11 @@ class Loaded:
         """What was guessed, repaired and put aside, each once."""
         counts = Counter(one.kind for one in self.files if one.state in {"loaded", "dry run"})
         said = [f"Read {count} {_plural(kind, count)}." for kind, count in counts.items()]
-        said += [f"{n} file(s) had been taken in before, under this or another name, and changed nothing." for n in [sum(f.state == "seen before" for f in self.files)] if n]
+        said += [
+            f"{n} file(s) had been taken in before, under this or another name, and changed nothing."
+            for n in [sum(f.state == "seen before" for f in self.files)]
+            if n
+        ]
         aside = sum(f.quarantined for f in self.files)
         said += [f"{aside} record(s) could not be used and lie in the quarantine with line and reason: trunkline data quarantine."] if aside else []
         said += [f"{f.path}: {note}" for f in self.files if f.state == "refused" for note in f.notes]
@@ -260,7 +264,14 @@ def listed(store: Store) -> pl.DataFrame:
     """Every file that was taken in."""
     aside = Counter(one.sequence for one in store.intake.quarantined())
     found = [(a.sequence, a.source, a.name, a.received_at, a.size, aside[a.sequence]) for a in store.intake.after(0)]
-    schema = {"number": pl.Int64, "kind": pl.String, "file": pl.String, "received_at": pl.Datetime("us", "UTC"), "bytes": pl.Int64, "quarantined": pl.Int64}
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
+        "number": pl.Int64,
+        "kind": pl.String,
+        "file": pl.String,
+        "received_at": pl.Datetime("us", "UTC"),
+        "bytes": pl.Int64,
+        "quarantined": pl.Int64,
+    }
     return pl.DataFrame(found, schema=schema, orient="row")
 
 

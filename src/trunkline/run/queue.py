@@ -73,7 +73,13 @@ def record(store: Store, workflow: Workflow, findings: Iterable[Finding], *, row
             assert one.known_at is not None
             is_live = one.mode == "live" and workflow.control != "advise"
             receipt = workflow.act.act(one, at=one.known_at, dry_run=not is_live)
-            snapshot = {"reasons": [r.text for r in one.reasons], "because": one.because, "detail": plain(dict(one.detail)), "row": plain_row(rows.get(one.id, {})), "receipt": plain(receipt)}
+            snapshot = {
+                "reasons": [r.text for r in one.reasons],
+                "because": one.because,
+                "detail": plain(dict(one.detail)),
+                "row": plain_row(rows.get(one.id, {})),
+                "receipt": plain(receipt),
+            }
             new = catalogue.add(
                 connection,
                 catalogue.decisions,
@@ -184,7 +190,8 @@ def _recorded(store: Store, found: Iterable[Mapping[str, Any]]) -> list[Recorded
     last = {row["decision"]: row["verdict"] for row in catalogue.rows(store.engine, catalogue.outcomes, order_by=catalogue.outcomes.c.n)}
     taken = [name for name in Recorded.__slots__ if name not in {"reasons", "row", "outcome"}]
     return [
-        Recorded(**{name: row[name] for name in taken}, reasons=tuple(row["body"]["reasons"]), row=row["body"]["row"], outcome=last.get(row["id"], "")) for row in found
+        Recorded(**{name: row[name] for name in taken}, reasons=tuple(row["body"]["reasons"]), row=row["body"]["row"], outcome=last.get(row["id"], ""))
+        for row in found
     ]
 
 
@@ -194,7 +201,9 @@ def _one(connection: Any, decision: str) -> Mapping[str, Any]:
     if len(found) == 1:
         return found[0]
     if found:
-        raise BadInput(f"'{decision}' begins {len(found)} or more ids.", allowed="enough letters for one", next_step=f"One of {', '.join(r['id'] for r in found)} …")
+        raise BadInput(
+            f"'{decision}' begins {len(found)} or more ids.", allowed="enough letters for one", next_step=f"One of {', '.join(r['id'] for r in found)} …"
+        )
     raise UnknownName("decision", decision, connection.execute(select(table.c.id).order_by(table.c.at.desc()).limit(12)).scalars())
 
 

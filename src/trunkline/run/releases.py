@@ -78,7 +78,9 @@ def back(store: Store, workflow: str, *, to: str | None, by: str, reason: str, d
         found = [dict(r) for r in connection.execute(earlier).mappings()]
         row = next((r for r in found if to is None or r["id"].startswith(to)), None)
         if row is None:
-            raise NotAllowed(f"'{workflow}' has no earlier release to go back to.", allowed="a release that was live before", next_step=f"trunkline workflow show {workflow}")
+            raise NotAllowed(
+                f"'{workflow}' has no earlier release to go back to.", allowed="a release that was live before", next_step=f"trunkline workflow show {workflow}"
+            )
         if not dry_run:
             _move(store, connection, row, "live", verb="rollback", by=by, reason=reason, waiver="")
     return str(row["id"])

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trunkline.core.clock import duration
-from trunkline.core.frames import Facts
+from trunkline.core.frames import TIME, Facts
 from trunkline.decisions.guardrail import State
 from trunkline.decisions.threshold import Above
 from trunkline.features import history
@@ -111,7 +111,7 @@ class Replay:
 
     def frame(self) -> pl.DataFrame:
         """Findings as a frame: entity, at, until, confidence, why."""
-        schema = {"entity": pl.String, "at": self.rows.schema["at"], "until": self.rows.schema["at"], "confidence": pl.Float64, "why": pl.String}
+        schema: dict[str, pl.DataType | type[pl.DataType]] = {"entity": pl.String, "at": TIME, "until": TIME, "confidence": pl.Float64, "why": pl.String}
         return pl.DataFrame(
             [(f.entity, f.at, f.until, f.decision.confidence, "; ".join(r.text for r in f.decision.reasons[:3])) for f in self.findings],
             schema=schema,
@@ -169,7 +169,7 @@ def replay(
     last = rows["at"].max()
     assert isinstance(last, datetime)
     until = last + context.every
-    tested = ()
+    tested: tuple[Tally, ...] = ()
     came_true = hindsight(workflow.model, rows, context)
     if self_test and came_true is None and until - begin >= timedelta(weeks=2):
         hidden, planted = hide(facts, begin=begin, every=context.every, seed=seed)
@@ -282,7 +282,10 @@ def hide(facts: Facts, *, begin: datetime, every: timedelta, seed: int, per_week
         first = int(slots.search_sorted(begin))
         plan = faults.plan(len(slots), seed=int(random.integers(2**31)), per_week=per_week, per_hour=per_hour, first=first, midnight=_midnight(slots, per_hour))
         mine = {n: telling[int(random.integers(len(telling)))] for n in range(len(plan))}
-        series_of = {str(k): pl.DataFrame({"at": slots}).join(part, on="at", how="left", maintain_order="left") for (k,), part in of_element.partition_by("kpi", as_dict=True).items()}
+        series_of = {
+            str(k): pl.DataFrame({"at": slots}).join(part, on="at", how="left", maintain_order="left")
+            for (k,), part in of_element.partition_by("kpi", as_dict=True).items()
+        }
         together = _moving_together({k: series_of[k]["value"][:first].to_numpy().astype(float) for k in telling})
         for kpi, dense in series_of.items():
             values = dense["value"].to_numpy().astype(float)
@@ -307,8 +310,8 @@ def _moving_together(series: Mapping[str, npt.NDArray[np.float64]]) -> dict[str,
 
 
 def _midnight(slots: pl.Series, per_hour: int) -> int:
-    first = slots[0]
-    return (24 - first.hour) * per_hour % (24 * per_hour)
+    hour = int(slots.dt.hour()[0])
+    return (24 - hour) * per_hour % (24 * per_hour)
 
 
 def tally(

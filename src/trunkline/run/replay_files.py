@@ -91,5 +91,8 @@ def _next_steps(name: str | Path, files: Sequence[Path]) -> list[tuple[str, str]
     return [
         ("Compare with the faults you know of: a CSV with element,start,end.", f"trunkline workflow replay {name} {first} --truth known.csv"),
         ("Say what was guessed instead of leaving it to be guessed: see the notes above.", f"trunkline data map {first} > map.toml"),
-        ("Keep the data, train with gates, and let it run beside you.", f"trunkline workspace new && trunkline data load {first} && trunkline workflow train {name}"),
+        (
+            "Keep the data, train with gates, and let it run beside you.",
+            f"trunkline workspace new && trunkline data load {first} && trunkline workflow train {name}",
+        ),
     ]

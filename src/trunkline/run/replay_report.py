@@ -76,7 +76,11 @@ def notes(result: Replay) -> list[str]:
     """What was read, guessed, judged by what, and left out."""
     lines = list(result.notes)
     if result.baseline_used:
-        told = {"week": "the hour of the week", "day": "the hour of the day (too little history for a week)", "level": "the level alone (too little history for a day)"}
+        told = {
+            "week": "the hour of the week",
+            "day": "the hour of the day (too little history for a week)",
+            "level": "the level alone (too little history for a day)",
+        }
         judged = {kind: count for kind, count in result.baseline_used.items() if kind in told}
         lines += [f"{count} series judged by {told[kind]}." for kind, count in sorted(judged.items())]
         left = sum(result.baseline_used.values()) - sum(judged.values())
@@ -146,7 +150,9 @@ def draw(result: Replay, finding: Finding) -> bytes:
     bands = []
     for column in best_columns(finding, [c for c in result.columns if own.schema[c].is_numeric()]):
         band = usual_band(own, column, stretch.fitted if stretch else None).filter(around)
-        bands.append(Band(element=finding.entity, words=result.context.word(column), frame=band, begin=finding.at, end=finding.until + result.every, zone=local))
+        bands.append(
+            Band(element=finding.entity, words=result.context.word(column), frame=band, begin=finding.at, end=finding.until + result.every, zone=local)
+        )
     first = finding.decision.reasons[0].text if finding.decision.reasons else finding.decision.action
     return finding_png(bands, title=f"{finding.entity}: {first}")
 
@@ -179,11 +185,10 @@ def _blocks(result: Replay) -> list[Block]:
 
 def _tally_block(title: str, text: str, tallies: Sequence[Tally]) -> Block:
     kinds = sorted(tallies[0].by_kind)
-    rows = [
-        [t.speaker, str(t.found), f"{t.false_per_week:.2f}", *(f"{t.by_kind[k].hits}/{t.by_kind[k].n}" for k in kinds if len(kinds) > 1)]
-        for t in tallies
-    ]
-    return Block(title=title, text=text, columns=["who", "found [95 % interval]", "other findings per element-week", *(kinds if len(kinds) > 1 else ())], rows=rows)
+    rows = [[t.speaker, str(t.found), f"{t.false_per_week:.2f}", *(f"{t.by_kind[k].hits}/{t.by_kind[k].n}" for k in kinds if len(kinds) > 1)] for t in tallies]
+    return Block(
+        title=title, text=text, columns=["who", "found [95 % interval]", "other findings per element-week", *(kinds if len(kinds) > 1 else ())], rows=rows
+    )
 
 
 def _subtitle(result: Replay) -> str:

@@ -37,7 +37,9 @@ def read_truth(path: str | Path, *, zone: str | None = None) -> pl.DataFrame:
     )
     for number, row in enumerate(read.iter_rows(named=True), start=2):
         if row["start"] is None or row["end"] is None or row["end"] <= row["start"]:
-            raise BadFile("A known fault needs a start and a later end.", path=path, line=number, allowed="times such as 2026-11-20T14:00+01:00 or 2026-11-20 14:00")
+            raise BadFile(
+                "A known fault needs a start and a later end.", path=path, line=number, allowed="times such as 2026-11-20T14:00+01:00 or 2026-11-20 14:00"
+            )
     return read
 
 
@@ -46,7 +48,9 @@ def _time(name: str, zone: str) -> pl.Expr:
     with_zone = text.str.contains(r"(Z|[+-]\d\d:?\d\d)$")
     aware = text.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
     shapes = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M")
-    naive = pl.coalesce(*(text.str.to_datetime(shape, time_unit="us", strict=False) for shape in shapes), text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")))
+    naive = pl.coalesce(
+        *(text.str.to_datetime(shape, time_unit="us", strict=False) for shape in shapes), text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    )
     short = text.str.replace(r"^(.*T\d\d:\d\d)(Z|[+-]\d\d:?\d\d)$", "${1}:00${2}").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
     local = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
     return pl.when(with_zone).then(pl.coalesce(aware, short)).otherwise(local).cast(TIME)

@@ -146,8 +146,7 @@ def rows(engine: Engine, table: Table, *where: Any, order_by: Any = None, limit:
 def frame(found: list[Mapping[str, Any]], columns: list[str]) -> pl.DataFrame:
     """Rows as a frame; instants become UTC times, an empty list keeps its columns."""
     data = {name: [row[name] for row in found] for name in columns}
-    built = pl.DataFrame(data, schema_overrides={name: TIME for name in columns if name in {"at", "until", "known_at", "expires_at", "made_at", "changed_at"}})
-    return built
+    return pl.DataFrame(data, schema_overrides={name: TIME for name in columns if name in {"at", "until", "known_at", "expires_at", "made_at", "changed_at"}})
 
 
 __all__ = ["FORMAT", "TABLES", "add", "change", "decisions", "frame", "meta", "open_catalogue", "outcomes", "releases", "rows", "states"]

@@ -81,7 +81,7 @@ class Verification:
         )
 
 
-class _Bad(Exception):  # noqa: N818 - a finding on its way up, not an error
+class _Bad(Exception):
     def __init__(self, first: int, last: int, why: str) -> None:
         self.first, self.last, self.why = first, last, why
         super().__init__(why)

@@ -28,7 +28,7 @@ def decide(row: Row, score: float) -> Decision | None:
     is_daily = row["known_at"] - row["at"] > timedelta(hours=12)  # rows of a whole day come once a day anyway
     if row["hour"] != LOOK and not is_daily:
         return None
-    if score < 0.5:
+    if not score >= 0.5:  # also refuses NaN
         return None
     detail = {"limit_percent": LIMIT, "probability": round(score, 3), "crossed_before": (row["at"] + HORIZON).date().isoformat()}
     throughput = row.get("dl_user_throughput_in_worst_hour")
