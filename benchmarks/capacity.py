@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from trunkline.models.busy_weeks import Days, beyond, days_of, in_a_row
@@ -121,7 +120,7 @@ def simulated(count: int, *, past: int, seed: int) -> tuple[pl.DataFrame, Days, 
     return rows, Days(entities=tuple(names), first=0, values=weekly), dict(zip(names, kinds, strict=True))
 
 
-def _series(kind: str, weeks: int, past: int, random: np.random.Generator) -> npt.NDArray[np.float64]:
+def _series(kind: str, weeks: int, past: int, random: np.random.Generator) -> Floats:
     t = np.arange(weeks * 7) / 7.0
     now, growth = random.uniform(35, 78), random.normal(0.5, 0.5)  # per cent at the origin, points a week
     if kind == "drifting trend":
@@ -145,7 +144,7 @@ def _series(kind: str, weeks: int, past: int, random: np.random.Generator) -> np
     for day in range(1, len(t)):
         noise[day] = keep * noise[day - 1] + np.sqrt(1 - keep**2) * drawn[day]
     weekend = np.where(np.arange(len(t)) % 7 >= 5, -random.uniform(0, 8), 0.0)
-    series = np.clip(level + noise + weekend, 0.0, 100.0)
+    series: Floats = np.clip(level + noise + weekend, 0.0, 100.0)
     series[random.random(len(t)) < 0.03] = np.nan
     return series
 
@@ -186,7 +185,7 @@ def figures(cases: list[Case], *, name: str, split: str, is_simulated: bool) -> 
     base = float(truth.mean() * (1 - truth.mean()))
     out = [
         {
-            "name": f"{name}: Brier score, crossing within 26 weeks",
+            "name": f"{name}: Brier score, crossing within 26 weeks, beside {who}",
             "value": brier(cases, said["chance"]),
             "dummy": value,
             "beside": who,

@@ -180,12 +180,14 @@ def _layouts() -> str:
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)):
             continue
         name = ast.unparse(node.target)
-        after = source.split("\n")[node.end_lineno].strip().strip('"')
+        after = source.split("\n")[node.end_lineno or 0].strip().strip('"')
         rows = []
         for key in node.value.keys:
+            assert isinstance(key, ast.Constant)
             line = source.split("\n")[key.lineno - 1]
-            kind = {"Datetime": "time, UTC", "String": "text", "Boolean": "true or false"}.get(kind := str(getattr(frames, name)[key.value]).partition("(")[0], kind)
-            rows.append((f"`{key.value}`", kind, line.partition("#")[2].strip()))
+            kind = str(getattr(frames, name)[key.value]).partition("(")[0]
+            kind = {"Datetime": "time, UTC", "String": "text", "Boolean": "true or false"}.get(kind, kind)
+            rows.append((f"`{key.value!s}`", kind, line.partition("#")[2].strip()))
         blocks.append(f"### {name}\n\n{after}\n\n{table(['column', 'type', 'what it holds'], rows)}")
     return "\n\n".join(blocks)
 
@@ -195,7 +197,7 @@ def _workflow_fields() -> str:
 
     rows = []
     for f in dataclasses.fields(workflow.Workflow):
-        why, line = workflow._NEEDED.get(f.name, ("", ""))
+        why, line = workflow._NEEDED.get(f.name, ("", ""))  # noqa: SLF001 - the page shows what an error shows
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             why = "every command calls it by this"
         default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default

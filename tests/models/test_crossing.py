@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -310,7 +311,6 @@ def test_hindsight_does_not_know_the_end_even_where_it_crossed_early() -> None:
 
 def test_probabilities_said_come_true_about_as_often_on_what_the_model_believes_in() -> None:
     random = np.random.default_rng(5)
-    said, came = [], []
     frames = []
     for i in range(150):
         slope = random.normal(0.4, 0.4) + np.cumsum(random.normal(0, 0.02, 80))
@@ -376,6 +376,14 @@ def test_the_dummy_says_yes_or_no_or_how_likely() -> None:
     assert 0.0 < soft[-1] < 1.0
 
 
+def test_the_straight_line_beside_it_asks_the_same_question() -> None:
+    model = Crossing(column="load", limit=70.0, side="below", horizon="13w", daily="usual")
+
+    (line,) = model.beside().values()
+
+    assert (line.column, line.limit, line.side, line.horizon, line.daily) == ("load", 70.0, "below", "13w", "usual")
+
+
 @pytest.mark.parametrize("given", [{"side": "over"}, {"daily": "mean"}, {"damping": 1.5}, {"horizon": "1d"}, {"in_a_row": 0}, {"paths": 1}])
 def test_what_cannot_be_meant_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(TrunklineError):
@@ -395,3 +403,26 @@ def test_a_column_without_any_value_gives_no_scores() -> None:
     rows = series(np.full(10, 50.0)).with_columns(prb=pl.lit(None, dtype=pl.Float64))
 
     assert np.isnan(Crossing().fit(rows, context=DAILY).score(rows)).all()
+
+
+@pytest.mark.real
+def test_real_cells_are_judged_as_shares_and_time_answers(real_data: Path) -> None:
+    table = pl.read_csv(real_data / "lte_traffic_congestion" / "hourly.csv", separator=";", try_parse_dates=True)
+    rows = table.select(entity="Cell", at=pl.col("Datetime").dt.replace_time_zone("UTC").cast(pl.Datetime("us", "UTC")), prb="PRB_Utilization_Percent").sort(
+        "entity", "at"
+    )
+    context = Context(every=timedelta(hours=1))
+    crossing = Crossing(limit=30.0)
+    until = datetime(2019, 11, 1, tzinfo=UTC)
+
+    truth = crossing.hindsight(rows, context=context)
+    fitted = crossing.fit(rows.filter(pl.col("at") < until), context=context)
+    scores = fitted.score(rows.filter(pl.col("at") < until))
+
+    assert fitted.share
+    assert np.isfinite(scores).all()
+    assert ((scores >= 0) & (scores <= 1)).all()
+    known = rows.filter(pl.Series(np.isfinite(truth)))
+    assert known["at"].max() < rows["at"].max() - timedelta(weeks=25)  # type: ignore[operator]
+    assert set(np.unique(truth[np.isfinite(truth)])) <= {0.0, 1.0}
+    assert len(fitted.forecast("cell0001")) == 52

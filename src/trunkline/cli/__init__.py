@@ -77,17 +77,17 @@ def trunkline(ctx: click.Context, workspace: Path) -> None:
 def main() -> None:
     """Run the command line; a user's mistake is a message, never a stack trace."""
     try:
-        trunkline(standalone_mode=False)
+        code = trunkline(standalone_mode=False)  # click hands back the code of an Exit instead of raising it
     except click.exceptions.Abort:
         click.echo("Stopped.", err=True)
         sys.exit(130)
     except click.ClickException as refused:
         refused.show()
         sys.exit(refused.exit_code)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except TrunklineError as refused:
         click.echo(f"{type(refused).__name__}: {refused}", err=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    if isinstance(code, int):
+        sys.exit(code)

@@ -175,7 +175,7 @@ def check(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("trunkline-replay"), show_default=True, help="Where the report goes.")
-@click.option("--zone", help="IANA zone of times that name none, such as Europe/Rome.")
+@click.option("--zone", help="IANA zone of times that name none, and of elements whose inventory names none, such as Europe/Rome.")
 @click.option("--map", "column_map", type=click.Path(path_type=Path, dir_okay=False), help="Column map of your CSV, as written by `data map`.")
 @rename
 @every
@@ -230,6 +230,7 @@ def replay(
                 truth=known,
                 self_test=not no_self_test,
                 seed=seed,
+                flags={"zone": zone} if zone else None,  # elements live where their times are told, unless the inventory says otherwise
                 progress=told,
             )
             result, page = done.replay, done.report
@@ -247,6 +248,10 @@ def replay(
         click.launch(page.resolve().as_uri())
 
 
+_NOTES = 12
+"""So many of the first and of the last notes are told; what could not be judged stands among the last."""
+
+
 def _tell(result: Any, page: Path) -> None:
     from trunkline.run import replay_report
 
@@ -257,13 +262,16 @@ def _tell(result: Any, page: Path) -> None:
         for f in strongest
     ]
     table(["element", "at (UTC)", "confidence", "why", "said too by"], rows, empty="It would have said nothing.")
-    for name, tallies in (("faults you know of", result.against_truth), ("hidden faults (simulated, in a copy of your data)", result.self_test)):
+    for name, tallies in ((result.truth_is, result.against_truth), ("hidden faults (simulated, in a copy of your data)", result.self_test)):
         table(
             [name, "found [95 % interval]", "other findings per element-week"],
             [(t.speaker, str(t.found), f"{t.false_per_week:.2f}") for t in tallies],
             empty="",
         )
-    say(*(f"  {note}" for note in replay_report.notes(result)[:12]))
+    notes = replay_report.notes(result)
+    cut = len(notes) - 2 * _NOTES
+    shown = [*notes[:_NOTES], f"… {cut} more notes stand in the report …", *notes[-_NOTES:]] if cut > 0 else notes
+    say(*(f"  {note}" for note in shown))
     say(f"Report with pictures: {page}")
 
 

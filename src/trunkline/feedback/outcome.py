@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,22 +42,26 @@ class TicketOutcome:
     """
 
     within: str = "3d"
-    confirmed: Iterable[str] = ("fixed",)
-    wrong: Iterable[str] = ("not a fault",)
-    unknown: Iterable[str] = ("no fault found", "self-cleared")
+    confirmed: Sequence[str] = ("fixed",)
+    wrong: Sequence[str] = ("not a fault",)
+    unknown: Sequence[str] = ("no fault found", "self-cleared")
 
     def __post_init__(self) -> None:
         duration(self.within)
-        lists = [*self.confirmed, *self.wrong, *self.unknown]
-        twice = {code for code in lists if lists.count(code) > 1}
+        for name in ("confirmed", "wrong", "unknown"):
+            if isinstance(getattr(self, name), str):
+                raise WorkflowError(f"'{getattr(self, name)}' is one word, not a list of them.", where=f"feedback, {name}", allowed=f"{name}=('fixed',)")
+        lists = [_folded(self.confirmed), _folded(self.wrong), _folded(self.unknown)]
+        twice = sorted(code for code in set().union(*lists) if sum(code in one for one in lists) > 1)
         if twice:
-            raise WorkflowError(f"The closure code {min(twice)!r} stands in two lists.", where="feedback", allowed="each code in one list")
+            raise WorkflowError(f"The closure code '{twice[0]}' stands in two lists.", where="feedback", allowed="each code in one list")
 
     def verdict(self, closure: str) -> Verdict:
         """What a ticket's closure code says about the decision that opened it."""
-        word = closure.strip().casefold()
-        if word in {c.casefold() for c in self.confirmed}:
-            return "confirmed"
-        if word in {c.casefold() for c in self.wrong}:
-            return "wrong"
-        return "unknown"
+        (word,) = _folded([closure])
+        return "confirmed" if word in _folded(self.confirmed) else "wrong" if word in _folded(self.wrong) else "unknown"
+
+
+def _folded(codes: Iterable[str]) -> set[str]:
+    """Codes as they are compared: without regard to case and spaces around them."""
+    return {code.strip().casefold() for code in codes}

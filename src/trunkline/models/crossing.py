@@ -21,7 +21,7 @@ from trunkline.core.errors import BadInput, UnknownName
 from trunkline.core.frames import TIME
 from trunkline.core.values import Reason
 from trunkline.models.busy_weeks import Daily, Side, beyond, days_of, in_a_row, share_of
-from trunkline.models.linear_trend import MIDDLE, WEEK, growing, reaches, straight, told_by_time, with_unit
+from trunkline.models.linear_trend import MIDDLE, WEEK, LinearTrend, growing, plain_word, reaches, straight, told_by_time, with_unit
 from trunkline.models.local_trend import LocalTrend
 from trunkline.models.outlook import MOST_WEEKS, Outlook
 from trunkline.models.portable import parameters
@@ -68,13 +68,13 @@ class Crossing:
     --------
     >>> from datetime import UTC, datetime
     >>> at = pl.datetime_range(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 9, 6, tzinfo=UTC), "1d", time_unit="us", eager=True)
-    >>> busy = 40.0 + np.arange(len(at)) * 0.1 + np.random.default_rng(1).normal(0, 2, len(at))
+    >>> busy = 40.0 + np.arange(len(at)) * 0.12 + np.random.default_rng(1).normal(0, 2, len(at))
     >>> rows = pl.DataFrame({"entity": "cell-1", "at": at, "prb": busy})
     >>> fitted = Crossing().fit(rows, context=Context(every=timedelta(days=1), words={"prb": "busy-hour PRB use"}))
     >>> bool(fitted.score(rows)[-1] > 0.9)
     True
     >>> print(fitted.explain(rows, len(rows) - 1)[0].text)  # doctest: +ELLIPSIS
-    busy-hour PRB use 64... % and growing 3... points a month: 80 % is reached about 2027-0... (between 20... and 2027-...), probability 0.9... within 26 weeks; a straight line says 2027-0...
+    busy-hour PRB use 68.7 % and growing 3.61 points a month: 80 % is reached about 2026-12-... (between 2026-... and 2026-12-...), probability above 0.99 within 26 weeks; a straight line says 2026-12-09
     """
 
     column: str = "prb"
@@ -137,7 +137,7 @@ class Crossing:
         crossed[~enough], passage[~enough] = np.nan, np.nan
         return FittedCrossing(
             model=self,
-            word=context.word(column),
+            word=plain_word(context.word(column), self.unit),
             share=share,
             seed=seed,
             trend=trend,
@@ -156,6 +156,13 @@ class Crossing:
         return told_by_time(
             rows, self.column, self.limit, context=context, side=self.side, horizon=self.horizon, unit=self.unit, daily=self.daily, needed=self.in_a_row
         )
+
+    def beside(self) -> dict[str, LinearTrend]:
+        """The simple rule to stand beside it: a straight line through the last weeks."""
+        line = LinearTrend(
+            column=self.column, limit=self.limit, side=self.side, horizon=self.horizon, unit=self.unit, daily=self.daily, weeks=self.line_weeks, spread=True
+        )
+        return {"straight line": line}
 
     @classmethod
     def from_saved(cls, saved: Saved) -> FittedCrossing:
@@ -228,8 +235,8 @@ class FittedCrossing:
         text = self._told(e, float(level) * self._size, float(slope) * self._size, probability)
         return (Reason(column=self.model.column, text=text, weight=1.0, value=float(level), usual=self.model.limit / self._size),)
 
-    def forecast(self, entity: str) -> pl.DataFrame:
-        """The weeks after the last day seen: *at*, *value*, *low* and *high* (four in five lie between), *p_crossed*.
+    def forecast(self, entity: str, *, level: float = 0.8) -> pl.DataFrame:
+        """The weeks after the last day seen: *at*, *value*, *low* and *high* (a share *level* lies between), *p_crossed*.
 
         ``p_crossed`` is the probability that the limit was crossed by the end of that week; it never falls, and after
         the horizon's weeks it is the score of a row of the last day seen.
@@ -239,7 +246,7 @@ class FittedCrossing:
         e = self.outlook.places[entity]
         paths = self.trend.of(slice(e, e + 1)).paths(self.model._steps, paths=self.model.paths, seed=self.seed)  # noqa: SLF001 - its own model
         hits = self.model._hits(paths, self.model.limit / self._size)[:, 0]  # noqa: SLF001
-        low, value, high = np.quantile(paths[:, 0], BETWEEN, axis=0)
+        low, value, high = np.quantile(paths[:, 0], ((1 - level) / 2, 0.5, (1 + level) / 2), axis=0)
         p = np.maximum.accumulate(hits, axis=1).mean(axis=0)
         judged = not np.isnan(self.passage[e, 0])
         return pl.DataFrame(
@@ -249,19 +256,19 @@ class FittedCrossing:
             }
         ).fill_nan(None)
 
-    def band(self, rows: pl.DataFrame, column: str) -> pl.DataFrame:
-        """For a plot: the level of *column* at each row from the last day seen on, and the forecast around it.
+    def band(self, rows: pl.DataFrame, column: str, *, level: float = 0.8) -> pl.DataFrame:
+        """For a plot: the week's value of *column* forecast for each row, and within what a share *level* of weeks lie.
 
         Null for rows from before, which the level was learned from; no rows for another column.
         """
         if column != self.model.column:
-            return pl.DataFrame(schema={"entity": pl.String, "at": TIME} | dict.fromkeys(("value", "usual", "low", "high"), pl.Float64))
+            return pl.DataFrame(schema={"entity": pl.String, "at": TIME, "value": pl.Float64, "usual": pl.Float64, "low": pl.Float64, "high": pl.Float64})
         week = np.ceil(self.outlook.weeks_after(rows)).astype(np.int64)
         lines = np.full((3, rows.height), np.nan)
         for entity in rows["entity"].unique(maintain_order=True).to_list():
             if entity not in self.outlook.places:
                 continue
-            ahead = self.forecast(entity).select("value", "low", "high").cast(pl.Float64).to_numpy().T
+            ahead = self.forecast(entity, level=level).select("value", "low", "high").cast(pl.Float64).to_numpy().T
             here = (rows["entity"] == entity).to_numpy() & (week >= 1) & (week <= ahead.shape[1])
             lines[:, here] = ahead[:, week[here] - 1]
         named = {name: pl.Series(line, nan_to_null=True) for name, line in zip(("usual", "low", "high"), lines, strict=True)}

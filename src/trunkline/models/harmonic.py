@@ -1,7 +1,7 @@
 """The default judge and forecaster of a KPI: a robust ridge on the Fourier terms of the local day and week.
 
-One linear model per series on a design all series share. On hourly cell traffic it forecasts seven days as
-well as boosted trees at a fiftieth of the work, and its error is the best anomaly statistic we measured.
+One linear model per series on a design all series share. On two real cells it forecasts seven days better than
+a four-week mean (MASE .77 against .84, 40 origins); as an anomaly score it ties with the plain envelope there.
 """
 
 from __future__ import annotations

@@ -77,7 +77,11 @@ class LinearTrend:
             yes = 0.5 * (1.0 + np.vectorize(erf, otypes=[np.float64])(away / sqrt(2.0)))
         yes = np.where(np.isfinite(line[:, 0, None]), yes, np.nan)
         return FittedLinearTrend(
-            parameters=parameters(self), word=context.word(column), share=share, line=line, outlook=Outlook.of(days.entities, context, days.last, yes)
+            parameters=parameters(self),
+            word=plain_word(context.word(column), self.unit),
+            share=share,
+            line=line,
+            outlook=Outlook.of(days.entities, context, days.last, yes),
         )
 
     def hindsight(self, rows: pl.DataFrame, *, context: Context) -> Floats:
@@ -183,6 +187,15 @@ def growing(a_week: float, unit: str) -> str:
         return "steady"
     of = "points a month" if unit == "%" else f"{unit} a month".strip()
     return f"{'growing' if a_month > 0 else 'falling'} {number(abs(a_month))} {of}"
+
+
+def plain_word(word: str, unit: str) -> str:
+    """What people call a column, without the unit that stands behind each number anyway.
+
+    >>> plain_word("downlink PRB use [%] in own busy hour", "%")
+    'downlink PRB use in own busy hour'
+    """
+    return word.replace(f" [{unit}]", "")
 
 
 def with_unit(value: float, unit: str) -> str:

@@ -192,7 +192,7 @@ def shared(likely: Floats) -> Floats:
     """(G, E) weights of G ratios for each of E series, from their log-likelihoods and from what is common in the fleet.
 
     >>> shared(np.array([[0.0, 0.0, 0.0, 0.0], [-9.0, -9.0, -9.0, -1.0]])).round(2).tolist()
-    [[1.0, 1.0, 1.0, 0.82], [0.0, 0.0, 0.0, 0.18]]
+    [[1.0, 1.0, 1.0, 0.87], [0.0, 0.0, 0.0, 0.13]]
     """
     if likely.shape[1] == 0:
         return np.zeros_like(likely)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import SequenceMatcher
 
 import polars as pl
 
@@ -22,6 +23,8 @@ from trunkline.store.opened import Store
 from trunkline.workflow import Workflow
 
 _ALL = ("network-assurance", "capacity-planning", "energy-saving", "field-operations", "security", "research")
+LONG = 60
+"""Words for a column that are longer than this are no words for people: its own name says it better."""
 PRODUCTS = tuple(
     Product(name, table=name, owner="network-data", purposes=_ALL, region="region") for name in ("measurements", "events", "relations", "elements")
 )
@@ -36,6 +39,8 @@ class Gathered:
     facts: Facts
     context: Context
     notes: tuple[str, ...]
+    counters: int
+    """How many different counters or columns were read."""
 
 
 def view_for(store: Store, workflow: Workflow) -> View:
@@ -83,7 +88,7 @@ def gather(
     """
     assert workflow.features is not None
     view = view_for(store, workflow)
-    records = view.read("measurements", None if computed is None else ["period_s"])
+    records = view.read("measurements", None if computed is None else ["name", "period_s"])
     if records.is_empty():
         raise TooLittleData("There are no measurements to look at.", next_step="trunkline data load FILES")
     optional = {name: view.read(name).drop("region") for name in ("events", "relations") if name in view.products}
@@ -95,6 +100,8 @@ def gather(
         computed = computed.filter(pl.col("known_at") <= until)
     if rename:
         computed = _renamed(computed, rename)
+    computed, lacking = _with_lacking(computed, features)
+    notes += lacking
     names = sorted(computed["kpi"].unique())
     zones = dict(zip(elements["element"], elements["zone"], strict=True)) if not elements.is_empty() else {}
     default = store.configuration.settings.zone
@@ -111,10 +118,38 @@ def gather(
         holidays=holidays,
     )
     bound = features.bind(names)
-    told = dict(bound.words(words).items())
+    told = {column: text if len(text) <= LONG else column.replace("_", " ") for column, text in bound.words(words).items()}
     context = Context(every=features.every, zones=zones, holidays=holidays, words=told)
     fitted = workflow if features == workflow.features else workflow.on_grid(features)
-    return Gathered(fitted, facts, context, tuple(notes))
+    return Gathered(fitted, facts, context, tuple(notes), records["name"].n_unique())
+
+
+def _with_lacking(computed: pl.DataFrame, features: Features) -> tuple[pl.DataFrame, list[str]]:
+    """KPIs the workflow names and the data lack become KPIs that never came: said aloud, and judged by nothing.
+
+    Raises
+    ------
+    BadInput
+        The data have none of them; shows how to say which of theirs is meant.
+    """
+    there = set(computed["kpi"].unique())
+    lacking = [name for name in features.kpis if name not in there]
+    if not lacking:
+        return computed, []
+    if len(lacking) == len(features.kpis):
+        raise BadInput(
+            f"The workflow looks at {', '.join(lacking)}, and the data have none of them.",
+            where=f"the data have {', '.join(sorted(there)[:12])}{' …' if len(there) > 12 else ''}",
+            next_step=f"Say which of yours is meant: --kpi {'='.join(_most_alike(lacking, sorted(there)))}",
+        )
+    never = computed.head(1).select(pl.all().exclude("kpi", "value", "status")).join(pl.DataFrame({"kpi": lacking}), how="cross")
+    never = never.with_columns(value=pl.lit(None, dtype=pl.Float64), status=pl.lit("missing")).select(computed.columns)
+    return pl.concat([computed, never]), [f"The data have no KPI {', '.join(lacking)}; what depends on it was not judged."]
+
+
+def _most_alike(wanted: list[str], there: list[str]) -> tuple[str, str]:
+    pairs = [(a, b) for a in wanted for b in there]
+    return max(pairs, key=lambda pair: SequenceMatcher(None, pair[0].lower(), pair[1].lower()).ratio())
 
 
 def _on_grid(features: Features, records: pl.DataFrame, every: timedelta | None) -> tuple[Features, list[str]]:

@@ -25,6 +25,8 @@ from trunkline.store.opened import Store
 
 Progress = Callable[[str, float], None]
 MEASUREMENTS = "measurements"
+UNSURE = 0.7
+"""Of many files only what was guessed with less confidence than this is told; of a single one everything."""
 PRODUCTS = (MEASUREMENTS, "events", "relations", "elements")
 _ENOUGH = 200_000  # rows collected before an append: Delta wants few large ones
 
@@ -135,12 +137,14 @@ class _Loading:
         self.waiting: dict[str, list[pl.DataFrame]] = {}
         self.rows = 0
         self.newest = 0
+        self.is_alone = True
         self.reports: list[FileReport] = []
         self.unmapped: list[pl.DataFrame] = []
         self.maps = counters.load_maps()
         self.delay = duration(store.configuration.settings.delay)
 
     def run(self, paths: list[Path], progress: Progress | None) -> Loaded:
+        self.is_alone = len(paths) == 1
         for number, path in enumerate(paths, start=1):
             self.reports.append(self.one(path))
             if self.rows >= _ENOUGH:
@@ -188,7 +192,7 @@ class _Loading:
             return FileReport(path=str(path), kind=kind, rows=frame.height)
         if kind == "series":
             found = series.read(path, self.columns(path), assume_zone=self.options.assume_zone)
-            guessed = () if self.map else tuple(f"{path.name}: {line.rstrip()}" for line in found.map.explain())
+            guessed = () if self.map else tuple(f"{path.name}: {choice}".rstrip() for choice in found.map.choices if self.is_alone or choice.confidence < UNSURE)
             self.keep(MEASUREMENTS, found.records.with_columns(source=pl.lit(source)))
             return self.report(path, kind, found.records.height, found.quarantine, (*found.notes, *guessed), arrival)
         if kind in {"alarms", "states", "works"}:

@@ -76,7 +76,9 @@ class Replay:
     self_test: tuple[Tally, ...]
     """Against faults hidden in a copy of the data; empty where there was too little of it."""
     against_truth: tuple[Tally, ...]
-    """Against the truth the reader gave; empty where none was given."""
+    """Against the truth the reader gave, or that time told of a forecast; empty where there is none."""
+    truth_is: str
+    """Whose truth that is: "faults you know of" or "what came true"."""
     context: Context
     baseline_used: Mapping[str, int]
     """How many series were judged by "week", "day" or "level"."""
@@ -195,6 +197,7 @@ def replay(
         speakers=speakers,
         self_test=tested,
         against_truth=known,
+        truth_is="what came true" if open_ended is not None else "faults you know of",
         context=context,
         baseline_used=dict(used),
     )

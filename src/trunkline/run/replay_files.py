@@ -12,8 +12,9 @@ import polars as pl
 from trunkline.core import config
 from trunkline.core.canonical import sha256
 from trunkline.core.clock import Clock, duration, now
+from trunkline.core.errors import BadInput, TooLittleData
 from trunkline.run import gather, releases, replay_report, shipped
-from trunkline.run.load import Options, load, paths_of
+from trunkline.run.load import Loaded, Options, load, paths_of
 from trunkline.run.replay import Replay, replay
 from trunkline.store.opened import open_store
 
@@ -66,24 +67,36 @@ def replay_files(
     store = open_store(folder, config.read(folder, flags=flags), clock=clock, create=not (folder / "trunkline.db").is_file())
     try:
         loaded = load(store, listed, options=chosen, progress=told)
+        _check_usable(loaded)
         found = gather.gather(store, workflow, every=None if every is None else duration(every), rename=rename)
-        result = replay(
-            found.workflow,
-            found.facts,
-            context=found.context,
-            start=start,
-            truth=truth,
-            self_test=self_test,
-            emitted_after=duration(store.configuration.settings.delay),
-            seed=seed,
-            progress=told,
-        )
+        try:
+            result = replay(
+                found.workflow,
+                found.facts,
+                context=found.context,
+                start=start,
+                truth=truth,
+                self_test=self_test,
+                emitted_after=duration(store.configuration.settings.delay),
+                seed=seed,
+                progress=told,
+            )
+        except TooLittleData as few:
+            raise TooLittleData(f"{found.counters:,} counters read. {few.what}", where=str(folder), allowed=few.allowed, next_step=few.next_step) from None
         result = replace(result, notes=(*loaded.notes, *found.notes))
         releases.record_replay(store, result)
         page = replay_report.write(result, out, next_steps=_next_steps(name, listed), progress=told)
     finally:
         store.close()
     return Replayed(result, page, folder)
+
+
+def _check_usable(loaded: Loaded) -> None:
+    """Say why, where none of the files could be used."""
+    refused = [one for one in loaded.files if one.state == "refused"]
+    if refused and len(refused) == len(loaded.files):
+        more = f"\n  And {len(refused) - 1} more of {len(loaded.files)} files." if len(refused) > 1 else ""
+        raise BadInput(f"No file could be used.\n{refused[0].notes[0]}{more}")
 
 
 def _next_steps(name: str | Path, files: Sequence[Path]) -> list[tuple[str, str]]:

@@ -65,8 +65,10 @@ def says(result: Replay) -> list[str]:
     lines = [f"{found} finding{'s' * (found != 1)} in {result.shifts:.0f} shifts of {shift}: {per_shift:.2f} a shift where {items} are allowed."]
     others = [f"{one.name} would have said {len(one.findings)}" for one in result.speakers[1:]]
     lines.append(f"With the same limits, {' and '.join(others)}.")
-    for tallies, what in ((result.against_truth, "Of the {n} faults you know of"), (result.self_test, "Of {n} faults hidden in a copy of your data")):
-        if tallies:
+    for tallies, what in ((result.against_truth, f"Of {{n}} {result.truth_is}"), (result.self_test, "Of {n} faults hidden in a copy of your data")):
+        if tallies and not tallies[0].found.n:
+            lines.append(f"{result.truth_is.capitalize()}: nothing, in the time that could be judged.")
+        elif tallies:
             told = "; ".join(f"{t.speaker} found {t.found.hits}" for t in tallies)
             lines.append(f"{what.format(n=tallies[0].found.n)}: {told}.")
     return lines
@@ -173,7 +175,7 @@ def _item(result: Replay, finding: Finding, picture: bytes) -> Item:
 def _blocks(result: Replay) -> list[Block]:
     blocks = []
     if result.against_truth:
-        blocks.append(_tally_block("Against the faults you know of", "Found = said while the fault lasted.", result.against_truth))
+        blocks.append(_tally_block(f"Against {result.truth_is}", "Found = said while the fault lasted.", result.against_truth))
     if result.self_test:
         text = (
             "Nobody labelled these data, so faults of known kind were hidden in a copy of them (simulated faults in real data), "
