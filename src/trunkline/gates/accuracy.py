@@ -27,7 +27,7 @@ class RecallAt:
     """Of the labelled events, how many does a shift see, if it is handed at most so many items?
 
     Each shift gets the highest scores, one row per entity, none twice within *hold_off*. An event is found when one
-    of its rows is handed over. Passing also takes being better, for sure, than handing over as many rows at random.
+    of its rows is handed over. Passing also takes being better, for sure, than handing over as many items drawn blindly.
 
     Parameters
     ----------
@@ -186,17 +186,14 @@ class F1:
 
 
 def _handed_over(found: Ground, per_shift: int, shift: str, hold_off: str, threshold: float | None) -> tuple[Array, list[Array]]:
-    """The rows handed over, and those of dummies that have the same scores in a random order."""
+    """The rows handed over, and by dummies as many rows drawn blindly from those that could be judged."""
     used = found.evidence
     limit = threshold if threshold is not None else (LISTED if used.decided is None else None)
     up = raised(used, threshold=limit)
     share = min(1.0, used.rows["entity"].n_unique() / used.entities) if used.entities else 1.0
-    rng = np.random.default_rng([used.seed, 2])
-
-    def hand_over(order: Array) -> Array:
-        return worklist(used.rows, used.scores[order], up[order], per_shift=per_shift * share, shift=duration(shift), hold_off=duration(hold_off))
-
-    return hand_over(np.arange(len(up))), [hand_over(rng.permutation(len(up))) for _ in range(DUMMIES)]
+    items = worklist(used.rows, used.scores, up, per_shift=per_shift * share, shift=duration(shift), hold_off=duration(hold_off))
+    rng, judged = np.random.default_rng([used.seed, 2]), np.flatnonzero(np.isfinite(used.scores))
+    return items, [rng.choice(judged, size=min(len(items), len(judged)), replace=False) for _ in range(DUMMIES)]
 
 
 def _share(gate: str, hit: Array, lucky: Array, row: Array, found: Ground, *, least: float, words: str) -> Verdict:

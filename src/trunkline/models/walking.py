@@ -25,7 +25,7 @@ DAYS = (2, 14)
 
 _HOURS = 24
 _SIGMA = 1.2533  # of a normal error: standard deviation over mean absolute
-_FLOOR = 1e-3  # the least scale: a thousandth on a logarithm; identity series are brought to unit size first
+_FLOOR = 0.03  # the least scale, 3 % on a logarithm: what hardly ever varies is not at fault for moving by one; identity series are of unit size
 _REMEMBER = 0.1
 _EARLY = 8  # series of one pattern of gaps that are worth a Gram matrix of their own
 

@@ -97,16 +97,17 @@ def walk(
     context: Context,
     start: datetime,
     labels: npt.NDArray[Any] | None = None,
-    window: timedelta = timedelta(weeks=10),
+    window: timedelta | None = None,
     emitted_after: timedelta = timedelta(minutes=10),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Scored:
-    """Score *rows* from *start* on, refitting every ``model.refit`` on the *window* before.
+    """Score *rows* from *start* on, refitting every ``model.refit`` on the *window* before (``model.window``, else ten weeks).
 
     A fit at time t uses rows emitted by t: slots that ended *emitted_after* earlier.
     """
     refit = duration(getattr(model, "refit", "7d"))
+    window = window or duration(getattr(model, "window", "10w"))
     _, last = _bounds(rows)
     scores = np.full(rows.height, np.nan)
     numbered = rows.with_row_index("_n")

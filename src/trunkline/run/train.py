@@ -207,6 +207,8 @@ class _Bench:
         scored = self._walk(model, self.rows, progress)
         level = self.level(scored, begin=self.begin, end=self.split)
         evidence = self._evidence(scored, self.rows, self._labels(self.rows), level)
+        if hasattr(model, "hindsight"):
+            evidence = _known_to_time(evidence, model.hindsight(self.rows, context=self.context))
         if self.with_faults is not None:
             truth = event_labels(self.with_faults.filter(pl.col("at") >= self.split), self.planted)
             with_faults = self._walk(model, self.with_faults, progress)
@@ -215,6 +217,8 @@ class _Bench:
 
     def level(self, scored: Scored, *, begin: datetime, end: datetime | None = None) -> float:
         """The level of admission that a stretch of scores teaches; taken at the scores' word where it is empty."""
+        if hasattr(self.workflow.model, "hindsight"):
+            return 0.0  # a past full of true forecasts must not raise it
         stretch = scored.rows["at"] >= begin
         if end is not None:
             stretch &= scored.rows["at"] < end
@@ -279,6 +283,12 @@ def _one_at_a_time(scored: Scored, held: pl.DataFrame) -> Callable[[int], object
         return fitted.score(rows.slice(start, stop - start))[-1]
 
     return one
+
+
+def _known_to_time(evidence: Evidence, told: npt.NDArray[np.float64]) -> Evidence:
+    """Labels that time itself gave, where it has given all of them; a stretch whose end is not known yet is no evidence."""
+    held = told[len(told) - evidence.rows.height :] if len(told) != evidence.rows.height else told
+    return evidence if np.isnan(held).any() else replace(evidence, labels=held.astype(np.int64))
 
 
 def _rescored(scored: Scored, rows: pl.DataFrame, signer: Any) -> npt.NDArray[np.float64]:
