@@ -24,6 +24,7 @@ from trunkline.features import ParityReport, history
 from trunkline.run import gather, load, queue, releases, shipped
 from trunkline.run.replay import Replay, replay
 from trunkline.run.train import Candidate, train
+from trunkline.run.work import Worked, work
 from trunkline.store import catalogue
 from trunkline.store.journal import Entry, Verification
 from trunkline.store.opened import DATABASE, Store, open_store
@@ -246,6 +247,10 @@ class Workflows:
     def deploy(self, name: str | Path, *, by: str = "", reason: str, release: str | None = None, waiver: str = "", dry_run: bool = False) -> str:
         """One step forward for the newest release (or *release*): candidate to shadow, shadow to live; says which it is now."""
         return releases.forward(self._store, shipped.find(name), release=release, by=who(self._store, by), reason=reason, waiver=waiver, dry_run=dry_run)
+
+    def run(self, name: str | Path, *, rename: Mapping[str, str] | None = None, progress: Progress | None = None) -> builtins.list[Worked]:
+        """Let the live release, and the one in shadow, decide on all that came since the last time."""
+        return work(self._store, shipped.find(name), rename=rename, progress=progress)
 
     def rollback(self, name: str | Path, *, by: str = "", reason: str, to: str | None = None, dry_run: bool = False) -> str:
         """Make the release before the live one (or *to*) live again; says which it is."""

@@ -24,7 +24,9 @@ def test_a_code_that_stands_in_no_list_is_unknown_and_never_counted(closure: str
         assert RULE.verdict(closure) == "unknown"
 
 
-@pytest.mark.parametrize("lists", [{"confirmed": ("a",), "wrong": ("a",)}, {"wrong": ("self-cleared",)}, {"confirmed": ("Fixed",), "wrong": ("fixed ",)}], ids=str)
+@pytest.mark.parametrize(
+    "lists", [{"confirmed": ("a",), "wrong": ("a",)}, {"wrong": ("self-cleared",)}, {"confirmed": ("Fixed",), "wrong": ("fixed ",)}], ids=str
+)
 def test_a_code_in_two_lists_is_refused_by_name(lists: dict[str, tuple[str, ...]]) -> None:
     with pytest.raises(WorkflowError, match="stands in two lists") as refused:
         TicketOutcome(**lists)

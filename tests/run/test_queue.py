@@ -418,4 +418,4 @@ def test_whatever_people_do_in_whatever_order_the_state_is_one_that_may_follow(w
 
     Life.workflow, Life.made = workflow, staticmethod(made)  # type: ignore[method-assign, assignment]
 
-    run_state_machine_as_test(Life, settings=settings(max_examples=25, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(Life, settings=settings(max_examples=15, stateful_step_count=20, deadline=None))

@@ -79,5 +79,14 @@ def export(workspace: Path, folder: Path) -> None:
 
 
 def _short(body: object) -> str:
-    text = ", ".join(f"{k}={v}" for k, v in body.items() if not isinstance(v, list | dict)) if isinstance(body, dict) else str(body)
+    """An entry in one line: plain values, and counts where the body holds some."""
+    if not isinstance(body, dict):
+        return str(body)
+    told = []
+    for key, value in body.items():
+        if isinstance(value, dict) and all(isinstance(v, int) for v in value.values()):
+            told += [f"{name} {count:,}" for name, count in value.items()]
+        elif not isinstance(value, list | dict):
+            told.append(f"{key}={value}")
+    text = ", ".join(told)
     return text if len(text) <= 100 else text[:99] + "…"

@@ -321,6 +321,49 @@ def deploy(workspace: Path, name: str, release: str | None, waiver: str, reason:
     say(f"{name} {'would be' if dry_run else 'is now'} {state}.")
 
 
+@command.command("run")
+@click.argument("name")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--zone", help="IANA zone of times that name none.")
+@click.option("--file-time", is_flag=True, help="A file was received when it was last modified; else at period end plus the delay.")
+@rename
+@as_json
+@click.pass_obj
+def run(workspace: Path, name: str, files: tuple[Path, ...], zone: str | None, file_time: bool, rename: dict[str, str], as_json: bool) -> None:
+    """Take FILES in, if any, and let what is live or in shadow decide on all that came since the last time."""
+    from trunkline import workspace as workspaces
+    from trunkline.run.load import Options
+
+    with workspaces.open(workspace) as opened, progress() as told:
+        if files:
+            loaded = opened.data.load(files, options=Options(zone=zone, arrival="file time" if file_time else "period end"), progress=told)
+            say(f"{loaded.rows:,} rows kept from {len(loaded.files)} file(s).")
+        done = opened.workflows.run(name, rename=rename, progress=told)
+    if as_json:
+        print_json(
+            [
+                {
+                    "release": one.release,
+                    "mode": one.mode,
+                    "since": one.since,
+                    "until": one.until,
+                    "rows": one.rows,
+                    "items": [f.decision.id for f in one.findings],
+                    "counts": one.counts,
+                }
+                for one in done
+            ]
+        )
+        return
+    for one in done:
+        say(str(one))
+        rows = [
+            (f.decision.id[:8], f.entity, f"{f.at:%Y-%m-%d %H:%M}", f"{f.decision.confidence:.5f}", "; ".join(r.text for r in f.decision.reasons[:2]))
+            for f in one.findings
+        ]
+        table(["id", "element", "at (UTC)", "confidence", "why"], rows, empty="Nothing to say.")
+
+
 @command.command("rollback")
 @click.argument("name")
 @click.option("--to", help="Which earlier release; default: the one before.")

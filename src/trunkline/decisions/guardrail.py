@@ -8,11 +8,11 @@ a promise made before the shift and not a cut made after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import inf, isnan
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,8 @@ class Episode:
 
     since: datetime
     last: datetime
+    peak: float = 0.0
+    """The confidence it was given out with."""
     said: tuple[datetime, ...] = ()
 
 
@@ -41,6 +43,34 @@ class State:
     episodes: dict[str, Episode] = field(default_factory=dict)
     shift: int = -1
     given_out: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        """The state as plain values, to rest in the catalogue."""
+        episodes = {
+            name: {"since": one.since.isoformat(), "last": one.last.isoformat(), "peak": one.peak, "said": [at.isoformat() for at in one.said]}
+            for name, one in self.episodes.items()
+        }
+        return {"episodes": episodes, "shift": self.shift, "given_out": self.given_out}
+
+    @classmethod
+    def from_plain(cls, told: Mapping[str, Any]) -> Self:
+        """The state that :meth:`plain` told.
+
+        >>> at = datetime(2026, 11, 20, 8, tzinfo=UTC)
+        >>> state = State({"c1": Episode(since=at, last=at, peak=0.99, said=(at,))}, shift=3, given_out=1)
+        >>> State.from_plain(state.plain()) == state
+        True
+        """
+        episodes = {
+            name: Episode(
+                since=datetime.fromisoformat(one["since"]),
+                last=datetime.fromisoformat(one["last"]),
+                peak=one["peak"],
+                said=tuple(datetime.fromisoformat(at) for at in one["said"]),
+            )
+            for name, one in told["episodes"].items()
+        }
+        return cls(episodes=episodes, shift=told["shift"], given_out=told["given_out"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +95,9 @@ class Guardrail:
         False alarms one element may cost a week; the stricter of the two sets the level.
     hold_off
         After a finding the same element stays one episode until it was calm this long.
+    escalate
+        An open episode goes out again when it becomes so many times rarer than when it was given out: a
+        small finding must not hide the outage after it.
     release_at
         Hysteresis: an open episode lasts while the score stays above this share of the way from 0.5
         to the level.
@@ -84,6 +117,7 @@ class Guardrail:
     shift: str = "8h"
     per_element_week: float = 1.0
     hold_off: str = "12h"
+    escalate: float = 100.0
     release_at: float = 0.8
     per_element_day: int = 4
     allowed: tuple[str, ...] = ()
@@ -93,6 +127,8 @@ class Guardrail:
             raise WorkflowError("A guardrail that lets nothing through is a retired workflow.", where="guardrail", allowed="limits above 0")
         if not 0 <= self.release_at <= 1:
             raise WorkflowError(f"release_at is {self.release_at}.", where="guardrail", allowed="a share of the way to the level, 0 to 1")
+        if not self.escalate >= 1:
+            raise WorkflowError(f"escalate is {self.escalate}.", where="guardrail", allowed="how many times rarer, 1 or more")
         if duration(self.shift) <= timedelta(0) or duration(self.hold_off) < timedelta(0):
             raise WorkflowError("A shift takes time.", where="guardrail", allowed="shift='8h'")
 
@@ -116,8 +152,10 @@ class Guardrail:
         is_open = episode is not None and episode.last > EPOCH
         keep = 0.5 + self.release_at * (level - 0.5)
         if is_open and episode and one.confidence >= min(keep, level):
-            state.episodes[one.target] = replace(episode, last=at)
-            return "same episode"
+            state.episodes[one.target] = episode = replace(episode, last=at)
+            is_worse = (1.0 - one.confidence) * self.escalate < 1.0 - episode.peak
+            if not is_worse or one.confidence < level:
+                return "same episode"
         if not one.confidence >= level:  # also refuses NaN
             return "below level"
         said = tuple(then for then in (episode.said if episode else ()) if at - then < timedelta(days=1))
@@ -126,7 +164,8 @@ class Guardrail:
         if state.given_out >= self.items_per_shift:
             return "over budget"
         state.given_out += 1
-        state.episodes[one.target] = Episode(since=at, last=at, said=(*said, at))
+        since = episode.since if is_open and episode else at
+        state.episodes[one.target] = Episode(since=since, last=at, peak=one.confidence, said=(*said, at))
         return "admitted"
 
     def level(self, past: pl.DataFrame, *, every: timedelta, floor: float = 0.5) -> float:
@@ -159,7 +198,10 @@ class Guardrail:
         codes = seen["entity"].rank("dense").to_numpy()
         times = seen["at"].dt.epoch("us").to_numpy()
         tops = np.unique(scores[scores >= floor])[::-1]
-        return max(_lowest_within(tops, scores, codes, times, hold=duration(self.hold_off) // timedelta(microseconds=1), allowed=allowed), floor)
+        return max(
+            _lowest_within(tops, scores, codes, times, hold=duration(self.hold_off) // timedelta(microseconds=1), escalate=self.escalate, allowed=allowed),
+            floor,
+        )
 
 
 def _span(at: pl.Series, every: timedelta) -> timedelta:
@@ -176,16 +218,17 @@ def _lowest_within(
     times: np.ndarray[tuple[int], np.dtype[np.int64]],
     *,
     hold: int,
+    escalate: float,
     allowed: float,
 ) -> float:
     """Bisection over the past's own scores: alarms after hold-off fall as the level rises."""
 
     def alarms(level: float) -> int:
         above = np.flatnonzero(scores >= level)
-        count, entity, quiet_until = 0, None, 0
+        count, entity, quiet_until, peak = 0, None, 0, 0.0
         for i in above.tolist():
-            if codes[i] != entity or times[i] >= quiet_until:
-                count += 1
+            if codes[i] != entity or times[i] >= quiet_until or (1.0 - scores[i]) * escalate < 1.0 - peak:
+                count, peak = count + 1, scores[i]
             entity, quiet_until = codes[i], times[i] + hold
         return count
 

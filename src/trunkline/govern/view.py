@@ -225,7 +225,7 @@ class View:
                 self._journal.append("view.read", body)
             except Exception as unwritten:
                 raise AccessDenied(
-                    f"Refused: the journal cannot be written, so '{product}' is not read.",
+                    f"Refused: the journal cannot be written, so '{product}' is not read. {unwritten}",
                     where=f"workflow '{self.workflow}', purpose '{self.purpose}'",
                     allowed="reads that leave a trace",
                     next_step="Make the journal writable: disk space, rights, and: trunkline audit verify",

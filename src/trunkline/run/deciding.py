@@ -21,7 +21,8 @@ from trunkline.workflow import Workflow
 
 Mode = Literal["live", "shadow", "replay"]
 Explain = Callable[[str, datetime], tuple[Reason, ...]]
-LEARN_LEVEL_FROM = timedelta(weeks=2)
+LEARN_LEVEL_FROM = timedelta(days=3)
+YOUNG = 0.1
 
 
 @dataclass(slots=True)
@@ -138,20 +139,18 @@ def confidences(workflow: Workflow, rows: pl.DataFrame, scores: npt.NDArray[np.f
     return rows.select("entity", "at").with_columns(confidence=pl.Series(said))
 
 
-def level_over_time(
-    workflow: Workflow, scored: pl.DataFrame, *, every: timedelta, begin: datetime, end: datetime, step: timedelta = timedelta(weeks=1)
-) -> Callable[[datetime], float]:
-    """The level of admission at each time, learned only from scores before it.
+def level_over_time(workflow: Workflow, scored: pl.DataFrame, *, every: timedelta, begin: datetime, end: datetime) -> Callable[[datetime], float]:
+    """The level of admission at each time, learned only from scores before it: daily at first, weekly after two weeks.
 
-    Until two weeks are scored the level comes from the limits alone, taking the scores at their
-    word: 1 - score is how often so strange a row comes by itself.
+    Until three days are scored there is nothing to learn from, and the scores are not yet taken at their
+    word: a young fit calls a tenth of what it should unusual, so the limits are met ten times over.
     """
-    rail = workflow.guardrail
-    known: list[tuple[datetime, float]] = [(begin, level_at_word(workflow, entities=scored["entity"].n_unique(), every=every))]
-    at = begin + LEARN_LEVEL_FROM
+    rail, at = workflow.guardrail, begin + LEARN_LEVEL_FROM
+    at_word = level_at_word(workflow, entities=scored["entity"].n_unique(), every=every)
+    known: list[tuple[datetime, float]] = [(begin, 1 - YOUNG * (1 - at_word))]
     while at < end:
         known.append((at, rail.level(scored.filter(pl.col("at") + every <= at), every=every)))
-        at += step
+        at += timedelta(days=1) if at - begin < timedelta(weeks=2) else timedelta(weeks=1)
 
     def level(now: datetime) -> float:
         return next(value for since, value in reversed(known) if since <= now or since == begin)

@@ -108,11 +108,11 @@ def walk(
     """
     refit = duration(getattr(model, "refit", "7d"))
     window = window or duration(getattr(model, "window", "10w"))
-    _, last = _bounds(rows)
+    first, last = _bounds(rows)
     scores = np.full(rows.height, np.nan)
     numbered = rows.with_row_index("_n")
     stretches = []
-    for begin, end in _stretches(start, last + context.every, refit):
+    for begin, end in _stretches(first, start, last + context.every, refit):
         known = numbered.filter((pl.col("at") + context.every + emitted_after <= begin) & (pl.col("at") >= begin - window))
         fitted = model.fit(known.drop("_n"), labels=None if labels is None else labels[known["_n"].to_numpy()], context=context, seed=seed)
         part = numbered.filter((pl.col("at") >= begin - fitted.lookback) & (pl.col("at") < end))
@@ -124,10 +124,12 @@ def walk(
     return Scored(rows, scores, start, tuple(stretches))
 
 
-def _stretches(start: datetime, stop: datetime, step: timedelta) -> Iterator[tuple[datetime, datetime]]:
+def _stretches(first: datetime, start: datetime, stop: datetime, step: timedelta) -> Iterator[tuple[datetime, datetime]]:
+    """Stretches of *step*; shorter while the past is short, because a day more then teaches much."""
     while start < stop:
-        yield start, min(start + step, stop)
-        start += step
+        length = min(step, max(timedelta(days=1), (start - first) / 4))
+        yield start, min(start + length, stop)
+        start += length
 
 
 def _bounds(rows: pl.DataFrame) -> tuple[datetime, datetime]:

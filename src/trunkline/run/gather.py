@@ -88,7 +88,7 @@ def gather(
     """
     assert workflow.features is not None
     view = view_for(store, workflow)
-    records = view.read("measurements", None if computed is None else ["name", "period_s"])
+    records = view.read("measurements", None if computed is None else ["name", "object_class", "period_s"])
     if records.is_empty():
         raise TooLittleData("There are no measurements to look at.", next_step="trunkline data load FILES")
     optional = {name: view.read(name).drop("region") for name in ("events", "relations") if name in view.products}
@@ -109,7 +109,9 @@ def gather(
     zones = {name: zones.get(name) or default for name in elements["element"]}
     years = computed.select(pl.col("at").dt.year().unique()).to_series().to_list()
     holidays = holidays_of(set(zones.values()), years)
-    words = {**kpis.words(), **{name: name.replace("_", " ") for name in names if name not in kpis.words()}}
+    said = kpis.words()
+    plain = set(records.filter(pl.col("object_class") == "series")["name"])  # a reader's own column is in her units, not in ours
+    words = {name: said[name] if name in said and name not in plain else name.replace("_", " ") for name in names}
     facts = Facts(
         kpis=computed,
         events=optional.get("events", empty(EVENTS)).filter(pl.lit(True) if until is None else pl.col("known_at") <= until),

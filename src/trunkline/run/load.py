@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, cast
 
 import polars as pl
@@ -20,6 +21,7 @@ from trunkline.core.clock import duration
 from trunkline.core.errors import BadFile, BadInput, UnknownName
 from trunkline.core.frames import RECORDS
 from trunkline.data import column_map, counters, events, guess, inventory, pm_xml, series, sniff
+from trunkline.store import catalogue
 from trunkline.store.intake import Arrival
 from trunkline.store.opened import Store
 
@@ -37,13 +39,15 @@ class Options:
 
     ``arrival`` tells when a file was received: "period end" plus the delay of the configuration, or
     "file time" (its modification time, right for a directory that the network writes into and wrong
-    for copies).
+    for copies). ``counter_maps`` is a folder of counter maps of your own; the folder ``counter-maps`` of
+    the workspace is read anyway.
     """
 
     column_map: str | Path | None = None
     zone: str | None = None
     assume_zone: str | None = None
     every: str | None = None
+    counter_maps: str | Path | None = None
     arrival: Literal["period end", "file time"] = "period end"
     received_at: datetime | None = None
 
@@ -57,7 +61,7 @@ class FileReport:
     rows: int = 0
     quarantined: int = 0
     notes: tuple[str, ...] = ()
-    state: Literal["loaded", "seen before", "refused", "dry run"] = "loaded"
+    state: Literal["loaded", "seen before", "refused", "left out", "dry run"] = "loaded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +85,11 @@ class Loaded:
         aside = sum(f.quarantined for f in self.files)
         said += [f"{aside} record(s) could not be used and lie in the quarantine with line and reason: trunkline data quarantine."] if aside else []
         said += [f"{f.path}: {note}" for f in self.files if f.state == "refused" for note in f.notes]
+        left = [Path(f.path).name for f in self.files if f.state == "left out"]
+        said += [f"Left out, because they are no data: {', '.join(left[:6])}{' …' if len(left) > 6 else ''}."] if left else []
         if not self.unmapped.is_empty():
-            said.append(f"{self.unmapped.height} counters are in no map and are kept under the vendor's own names: trunkline data list --unmapped.")
+            first = ", ".join(self.unmapped["counter"].head(3))
+            said.append(f"{self.unmapped.height} counters are in no map ({first} …) and are kept under the vendor's own names; `--json` lists them all.")
         repeated = Counter(note for f in self.files if f.state in {"loaded", "dry run"} for note in f.notes)
         said += [note if count == 1 else f"{note} ({count} files)" for note, count in repeated.items()]
         return tuple(said)
@@ -125,14 +132,23 @@ def paths_of(files: Iterable[str | Path]) -> list[Path]:
 
 def load(store: Store, files: Sequence[str | Path], *, options: Options | None = None, dry_run: bool = False, progress: Progress | None = None) -> Loaded:
     """Take *files* in and keep what is in them; a file that cannot be read does not stop the others."""
-    return _Loading(store, options or Options(), dry_run).run(paths_of(files), progress)
+    named = {Path(given) for given in files}
+    return _Loading(store, options or Options(), dry_run, named).run(paths_of(files), progress)
 
 
 class _Loading:
-    """One load: collects frames per table and appends them in large pieces."""
+    """One load: collects frames per table and appends them in large pieces.
 
-    def __init__(self, store: Store, options: Options, dry_run: bool) -> None:
-        self.store, self.options, self.dry_run = store, options, dry_run
+    The intake holds a file before anything is read from it. What was taken in and, by a crash, never
+    kept is read again first; a table that had got its rows already does not get them twice, because
+    the lake remembers up to which arrival each table was written.
+    """
+
+    def __init__(self, store: Store, options: Options, dry_run: bool, named: set[Path]) -> None:
+        self.store, self.options, self.dry_run, self.named = store, options, dry_run, named
+        self.done = catalogue.loaded_through(store.engine)
+        self.written = {table: store.lake.transaction(table, f"load {table}") or 0 for table in PRODUCTS}
+        self.sequence = 0
         self.map = None if options.column_map is None else column_map.load(options.column_map)
         self.waiting: dict[str, list[pl.DataFrame]] = {}
         self.rows = 0
@@ -140,11 +156,14 @@ class _Loading:
         self.is_alone = True
         self.reports: list[FileReport] = []
         self.unmapped: list[pl.DataFrame] = []
-        self.maps = counters.load_maps()
+        own = [Path(f) for f in (store.folder / "counter-maps", options.counter_maps) if f is not None and Path(f).is_dir()]
+        self.maps = counters.load_maps(*own)
         self.delay = duration(store.configuration.settings.delay)
 
     def run(self, paths: list[Path], progress: Progress | None) -> Loaded:
         self.is_alone = len(paths) == 1
+        if not self.dry_run:
+            self.catch_up()
         for number, path in enumerate(paths, start=1):
             self.reports.append(self.one(path))
             if self.rows >= _ENOUGH:
@@ -154,8 +173,24 @@ class _Loading:
         self.flush()
         return Loaded(files=tuple(self.reports), unmapped=_counted(self.unmapped))
 
+    def catch_up(self) -> None:
+        """Read again what an earlier load took in and did not get to keep."""
+        with TemporaryDirectory() as folder:
+            for arrival in list(self.store.intake.after(self.done)):
+                path = Path(folder) / str(arrival.sequence) / Path(arrival.name).name  # readers name elements after the file
+                path.parent.mkdir()
+                path.symlink_to(self.store.blobs.path(arrival.id).resolve())
+                self.newest = self.sequence = arrival.sequence
+                try:
+                    self.reports.append(self.read(path, arrival.source, arrival))
+                except BadInput as refused:
+                    self.reports.append(self.refuse(path, arrival.source, refused, arrival))
+            self.flush()
+
     def one(self, path: Path) -> FileReport:
         kind, why = _kind(path)
+        if kind == "unknown" and path not in self.named:
+            return FileReport(path=str(path), kind=kind, state="left out")
         if kind == "unknown":
             return self.refuse(path, kind, why)
         arrival = None
@@ -163,7 +198,7 @@ class _Loading:
             arrival = self.store.intake.accept(kind, path, self.received(path) or self.store.clock())
             if not arrival.is_new:
                 return FileReport(path=str(path), kind=kind, state="seen before")
-            self.newest = max(self.newest, arrival.sequence)
+            self.newest = self.sequence = arrival.sequence
         try:
             read = self.read(path, kind, arrival)
         except BadInput as refused:
@@ -192,9 +227,8 @@ class _Loading:
             return FileReport(path=str(path), kind=kind, rows=frame.height)
         if kind == "series":
             found = series.read(path, self.columns(path), assume_zone=self.options.assume_zone)
-            guessed = () if self.map else tuple(f"{path.name}: {choice}".rstrip() for choice in found.map.choices if self.is_alone or choice.confidence < UNSURE)
             self.keep(MEASUREMENTS, found.records.with_columns(source=pl.lit(source)))
-            return self.report(path, kind, found.records.height, found.quarantine, (*found.notes, *guessed), arrival)
+            return self.report(path, kind, found.records.height, found.quarantine, (*found.notes, *self.guessed(path, found.map)), arrival)
         if kind in {"alarms", "states", "works"}:
             told = events.read(path, cast("Any", kind), zone=self.options.zone, assume_zone=self.options.assume_zone)
             self.keep("events", told.events.with_columns(source=pl.lit(source)))
@@ -208,11 +242,18 @@ class _Loading:
         return self.report(path, kind, related.relations.height, related.quarantine, related.notes, arrival)
 
     def measurements(self, path: Path, source: str, arrival: Arrival | None) -> FileReport:
-        file = pm_xml.read(path, source=source, received_at=self.received(path), delay=self.delay, zone=self.options.zone)
+        received = arrival.received_at if arrival and self.options.arrival == "file time" else self.received(path)
+        file = pm_xml.read(path, source=source, received_at=received, delay=self.delay, zone=self.options.zone)
         mapped = counters.map_counters(file.counters, self.maps)
         self.keep(MEASUREMENTS, mapped.records)
         self.unmapped.append(mapped.unmapped)
         return self.report(path, "pm_xml", mapped.records.height, file.quarantine, file.notes, arrival)
+
+    def guessed(self, path: Path, found: column_map.ColumnMap) -> list[str]:
+        """What was guessed and nobody has settled."""
+        settled = {"zone"} if self.options.zone else set()
+        open_ = [c for c in found.choices if c.what not in settled and (self.is_alone or c.confidence < UNSURE)]
+        return [] if self.map else [f"{path.name}: {choice}".rstrip() for choice in open_]
 
     def columns(self, path: Path) -> column_map.ColumnMap:
         chosen = self.map or guess.guess(path)
@@ -230,6 +271,8 @@ class _Loading:
         return FileReport(path=str(path), kind=kind, rows=rows, quarantined=len(aside), notes=tuple(notes))
 
     def keep(self, table: str, frame: pl.DataFrame) -> None:
+        if not self.dry_run and self.sequence <= self.written[table]:
+            return
         self.waiting.setdefault(table, []).append(frame)
         self.rows += frame.height
 
@@ -239,6 +282,8 @@ class _Loading:
                 together = _prepared(self.store, table, frames)
                 self.store.lake.append(table, together, transaction=(f"load {table}", self.newest))
         self.waiting, self.rows = {}, 0
+        if not self.dry_run and self.newest:
+            catalogue.set_loaded_through(self.store.engine, self.newest)
 
 
 def _kind(path: Path) -> tuple[str, BadInput]:
@@ -247,6 +292,9 @@ def _kind(path: Path) -> tuple[str, BadInput]:
         is_parquet = file.read(4) == b"PAR1"
     if is_parquet and set(RECORDS) <= set(pl.read_parquet_schema(path)):
         return "records", BadInput("")
+    with path.open("rb") as file:
+        if b"is_fault" in file.readline(500):  # the truth beside a simulated network is for scoring, never for learning
+            return "unknown", BadFile("This is the truth about a simulated network, not data.", path=path, next_step="--truth FILE compares with it.")
     found = sniff.look(path)
     return found.kind, found.error or BadFile(f"It is not known what this file is: {found.why}.", path=path)
 

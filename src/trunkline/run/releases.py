@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import polars as pl
 from sqlalchemy import select
 
 from trunkline.core.canonical import plain
+from trunkline.core.clock import duration
 from trunkline.core.errors import BadInput, NotAllowed, UnknownName
 from trunkline.models import Fitted
 from trunkline.models.portable import load, unpack
@@ -65,9 +67,22 @@ def forward(store: Store, workflow: Workflow, *, release: str | None, by: str, r
                 next_step=f"trunkline workflow train {workflow.name}",
             )
         state = next_state(row["state"], verdict=row["verdict"], waiver=waiver)
+        if state == "live":
+            _seen_enough(row, workflow, at=store.clock(), waiver=waiver)
         if not dry_run:
             _move(store, connection, row, state, verb="deploy", by=by, reason=reason, waiver=waiver)
     return state
+
+
+def _seen_enough(row: Mapping[str, Any], workflow: Workflow, *, at: datetime, waiver: str) -> None:
+    """A shadow runs as long as the workflow says, unless somebody answers for less."""
+    asked, was = duration(workflow.rollout.of), at - row["changed_at"]
+    if was < asked and not waiver:
+        raise NotAllowed(
+            f"Release {row['id']} is in shadow since {row['changed_at']:%Y-%m-%d %H:%M} UTC; the workflow asks for {workflow.rollout.of} of it.",
+            allowed=f"from {row['changed_at'] + asked:%Y-%m-%d %H:%M} UTC on, or with a named waiver",
+            next_step=f"trunkline workflow run {workflow.name} lets it judge beside you; or --waiver 'NAME: reason'",
+        )
 
 
 def back(store: Store, workflow: str, *, to: str | None, by: str, reason: str, dry_run: bool) -> str:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from trunkline.core.canonical import plain, sha256
-from trunkline.core.clock import duration, utc_text
+from trunkline.core.clock import duration, duration_text, utc_text
 from trunkline.core.frames import TIME, Facts
 from trunkline.features import history
 from trunkline.gates import Evidence, Part, Verdict, joint, run_gates
@@ -136,6 +136,7 @@ def train(
         "columns": [c for c in rows.columns if c not in {"entity", "at", "known_at"}],
         "first": first,
         "last": last,
+        "every": duration_text(context.every),
         "dataset": dataset_hash(rows),
         "seed": seed,
     }

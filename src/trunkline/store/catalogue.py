@@ -18,7 +18,7 @@ from trunkline.core.canonical import canonical
 from trunkline.core.clock import utc_text
 from trunkline.core.errors import WorkspaceError
 from trunkline.core.frames import TIME
-from trunkline.store.database import metadata, prepare, reading
+from trunkline.store.database import metadata, prepare, reading, transaction
 
 FORMAT = 1
 """Of the whole workspace: catalogue, lake layouts, journal entries, intake."""
@@ -120,6 +120,22 @@ def open_catalogue(engine: Engine) -> None:
             raise WorkspaceError(
                 f"This workspace is of format {found}.", allowed=f"format {FORMAT}", next_step="Open it with the release of Trunkline that wrote it."
             )
+
+
+def loaded_through(engine: Engine) -> int:
+    """The number of the last arrival whose content is kept in the lake."""
+    with reading(engine) as connection:
+        return int(connection.execute(select(meta.c.value).where(meta.c.key == "loaded")).scalar() or 0)
+
+
+def set_loaded_through(engine: Engine, sequence: int) -> None:
+    """Remember that everything up to arrival *sequence* is kept; it never goes back."""
+    with transaction(engine) as connection:
+        known = connection.execute(select(meta.c.value).where(meta.c.key == "loaded")).scalar()
+        if known is None:
+            connection.execute(insert(meta).values(key="loaded", value=str(sequence)))
+        elif int(known) < sequence:
+            connection.execute(update(meta).where(meta.c.key == "loaded").values(value=str(sequence)))
 
 
 def add(connection: Connection, table: Table, **values: Any) -> bool:

@@ -1,0 +1,188 @@
+"""Files into the workspace: each recognised by its content, taken in once, and one that is no good does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from trunkline.core.errors import BadInput, UnknownName
+from trunkline.run.load import MEASUREMENTS, Options, listed, load, newest, paths_of
+from trunkline.store.opened import Store
+
+UTC_TIMES = Options(assume_zone="UTC")
+
+
+def kept(store: Store, table: str = MEASUREMENTS) -> pl.DataFrame:
+    return store.lake.read(table).collect()
+
+
+def test_a_series_is_kept_with_every_value_it_has(store: Store, write_csv: Callable[..., Path]) -> None:
+    path = write_csv(weeks=1)
+
+    done = load(store, [path])
+
+    found = kept(store)
+    assert (done.rows, found.height) == (336, 336)
+    assert sorted(found["element"].unique()) == ["a", "b"]
+    assert found["name"].unique().to_list() == ["volume"]
+    given = pl.read_csv(path)
+    assert found["value"].sum() == pytest.approx(given["volume"].sum())
+    assert found["region"].unique().to_list() == ["default"]
+
+
+def test_the_same_file_again_changes_nothing_under_whatever_name(store: Store, write_csv: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_csv(weeks=1)
+    other = tmp_path / "copy.csv"
+    other.write_bytes(path.read_bytes())
+    load(store, [path])
+
+    again = load(store, [path, other])
+
+    assert [one.state for one in again.files] == ["seen before", "seen before"]
+    assert kept(store).height == 336
+    assert "2 file(s) had been taken in before" in again.notes[0]
+
+
+def test_a_longer_export_adds_what_is_new(store: Store, write_csv: Callable[..., Path]) -> None:
+    load(store, [write_csv("early.csv", weeks=1, outage=False)])
+
+    load(store, [write_csv("late.csv", weeks=2, outage=False)])
+
+    assert kept(store).select("element", "name", "at").unique().height == 672
+
+
+def test_a_dry_run_reads_everything_and_keeps_nothing(store: Store, write_csv: Callable[..., Path]) -> None:
+    done = load(store, [write_csv(weeks=1)], dry_run=True)
+
+    assert (done.rows, [one.state for one in done.files]) == (336, ["dry run"])
+    assert listed(store).is_empty()
+    assert store.lake.tables() == [] or kept(store).is_empty()
+    assert store.journal.size == 0
+
+
+def test_a_file_that_is_no_good_is_put_aside_with_the_reason_and_the_others_are_read(store: Store, write_csv: Callable[..., Path], tmp_path: Path) -> None:
+    bad = tmp_path / "broken.xml"
+    bad.write_bytes(b"<measCollecFile><fileHeader></measCollecFile>")
+
+    done = load(store, [bad, write_csv(weeks=1)], options=UTC_TIMES)
+
+    assert {Path(one.path).name: one.state for one in done.files} == {"broken.xml": "refused", "cells.csv": "loaded"}
+    assert kept(store).height == 336
+    (aside,) = store.intake.quarantined()
+    assert aside.reason
+    assert any("broken.xml" in note for note in done.notes)
+
+
+def test_rows_that_cannot_be_used_are_counted_and_named_by_their_line(store: Store, write_csv: Callable[..., Path]) -> None:
+    path = write_csv(weeks=1)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[10] = lines[10].rpartition(",")[0] + ",broken"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    done = load(store, [path])
+
+    (aside,) = store.intake.quarantined()
+    assert aside.line == 11
+    assert done.files[0].quarantined == 1
+    assert any("1 record(s) could not be used" in note for note in done.notes)
+
+
+def test_a_folder_is_all_files_in_it_but_hidden_ones(tmp_path: Path) -> None:
+    folder = tmp_path / "pm"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("b.csv", "a.csv", ".hidden", "deep/c.csv"):
+        (folder / name).touch()
+
+    found = paths_of([folder, folder / "a.csv"])
+
+    assert [path.relative_to(folder).as_posix() for path in found] == ["a.csv", "b.csv", "deep/c.csv"]
+
+
+def test_a_path_that_is_not_there_shows_the_closest(tmp_path: Path) -> None:
+    (tmp_path / "cells.csv").touch()
+
+    with pytest.raises(UnknownName, match="There is no file") as refused:
+        paths_of([tmp_path / "cell.csv"])
+
+    assert "cells.csv" in refused.value.allowed
+    with pytest.raises(BadInput, match="No file was given"):
+        paths_of([tmp_path / "cells.csv"][:0])
+
+
+def test_what_was_taken_in_is_listed_and_the_newest_rows_come_first(store: Store, write_csv: Callable[..., Path]) -> None:
+    load(store, [write_csv(weeks=1)])
+
+    assert listed(store).select("number", "kind").rows() == [(1, "series")]
+    assert newest(store, "measurements", 3)["at"].to_list() == sorted(newest(store, "measurements", 3)["at"].to_list(), reverse=True)
+    assert newest(store, "measurements", 3).height == 3
+    with pytest.raises(UnknownName, match="There is no product 'measurement'") as refused:
+        newest(store, "measurement", 3)
+    assert refused.value.next_step == "Did you mean 'measurements'?"
+
+
+def test_times_without_a_zone_are_refused_until_one_is_named(store: Store, write_csv: Callable[..., Path]) -> None:
+    path = write_csv(weeks=1)
+    path.write_text(path.read_text(encoding="utf-8").replace("Z,", ","), encoding="utf-8")
+
+    refused = load(store, [path], dry_run=True)
+    read = load(store, [path], options=Options(zone="Europe/Rome"))
+
+    assert refused.files[0].state == "refused"
+    assert "zone" in refused.files[0].notes[0]
+    assert read.rows == 336
+    assert kept(store)["at"].min() == datetime(2026, 9, 6, 22, tzinfo=UTC)
+
+
+def test_when_a_file_was_received_can_be_said(store: Store, write_csv: Callable[..., Path]) -> None:
+    at = datetime(2026, 10, 1, tzinfo=UTC)
+
+    load(store, [write_csv(weeks=1)], options=Options(received_at=at))
+
+    assert listed(store)["received_at"].to_list() == [at]
+
+
+def test_progress_is_told(store: Store, write_csv: Callable[..., Path]) -> None:
+    told: list[tuple[str, float]] = []
+
+    load(store, [write_csv("a.csv", weeks=0.2), write_csv("b.csv", weeks=0.3)], progress=lambda step, share: told.append((step, share)))
+
+    assert [share for _, share in told if share <= 1][-1] == 1.0
+
+
+def test_an_empty_file_is_told_and_not_read_as_nothing(store: Store, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+
+    done = load(store, [empty])
+
+    assert done.files[0].state == "refused"
+    assert done.notes
+
+
+@pytest.fixture
+def measurements(tmp_path: Path) -> Path:
+    """Two simulated files of one quarter of an hour each, as a network writes them."""
+    from trunkline.simulator import write_preset
+
+    written: Any = write_preset("tiny", tmp_path / "network", seed=1)
+    return Path(written.paths["pm"])
+
+
+@pytest.mark.slow
+def test_simulated_measurement_files_are_read_once_and_their_counters_are_known(store: Store, measurements: Path) -> None:
+    files = sorted(path for path in measurements.rglob("*") if path.is_file())[:3]
+
+    done = load(store, files, options=Options(arrival="file time"))
+    again = load(store, files, options=Options(arrival="file time"))
+
+    assert {one.kind for one in done.files} == {"pm_xml"}
+    assert done.unmapped.is_empty()
+    assert {one.state for one in again.files} == {"seen before"}
+    assert kept(store)["at"].is_between(datetime(2020, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC)).all()
+    assert kept(store).height == done.rows
+    assert kept(store)["known_at"].min() - kept(store)["at"].min() >= timedelta(minutes=15)  # type: ignore[operator]
