@@ -174,7 +174,7 @@ def stands_for(word: str) -> str:
     if word == "ID":
         found = json.loads(run("trunkline decision list --state all --json")[1])
         assert found, "there is no decision that ID could stand for"
-        return str(found[0]["id"][:8])
+        return str(next((one for one in found if one["mode"] == "live"), found[0])["id"][:8])
     if word == "RELEASE":
         import trunkline
 
