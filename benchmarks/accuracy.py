@@ -51,7 +51,7 @@ def main() -> int:
     for row in rows(given.only or list(PARTS), data=given.data, quick=given.quick):
         missed += row.get("meets", True) is False
         if given.json:
-            print(json.dumps(row), flush=True)
+            print(json.dumps(row, default=float), flush=True)
             continue
         interval = "" if not row.get("interval") else "[{:.3f}, {:.3f}]".format(*row["interval"])
         dummy, bar = ("" if row.get(k) is None else f"{row[k]:.3f}" for k in ("dummy", "bar"))

@@ -19,7 +19,7 @@ FORMATS = [
 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_a_month_of_times_in_any_format_is_recognised_and_read(fmt: str) -> None:
-    at = [datetime(2026, 3, 1) + timedelta(hours=7 * k) for k in range(100)]  # noqa: DTZ001 - local times are the subject
+    at = [datetime(2026, 3, 1) + timedelta(hours=7 * k) for k in range(100)]
     cells = pl.Series("time", [a.strftime(fmt) for a in at])
 
     guess = times.guess_format(cells, called="time")
@@ -59,7 +59,7 @@ def test_excel_days_are_read_with_either_decimal_sign() -> None:
         guess = times.guess_format(cells, called="Date")
 
         assert guess is not None
-        assert times.read(cells, guess.format).local.to_list() == [datetime(2026, 3, 2, 12), datetime(2026, 3, 3)]  # noqa: DTZ001
+        assert times.read(cells, guess.format).local.to_list() == [datetime(2026, 3, 2, 12), datetime(2026, 3, 3)]
 
 
 def test_numbers_are_no_times_unless_the_header_says_so() -> None:
@@ -76,13 +76,13 @@ def test_midnight_without_its_time_and_24_00_are_read() -> None:
 
     told = times.read(cells, "%Y-%m-%d %H:%M")
 
-    assert told.local.to_list() == [datetime(2026, 3, 1, 23), datetime(2026, 3, 2), datetime(2026, 3, 3), None]  # noqa: DTZ001
+    assert told.local.to_list() == [datetime(2026, 3, 1, 23), datetime(2026, 3, 2), datetime(2026, 3, 3), None]
     assert told.wrong.to_list()[3] == "'2026-03-03 25:00' is no time written as %Y-%m-%d %H:%M"
 
 
 def test_the_repeated_hour_is_told_by_order_for_each_element_and_direction() -> None:
-    minutes = [datetime(2026, 10, 25, 2, m) for m in (0, 30, 0, 30)]  # noqa: DTZ001
-    local = pl.Series("local", [datetime(2026, 10, 25, 1), *minutes, datetime(2026, 10, 25, 3)] * 2)  # noqa: DTZ001
+    minutes = [datetime(2026, 10, 25, 2, m) for m in (0, 30, 0, 30)]
+    local = pl.Series("local", [datetime(2026, 10, 25, 1), *minutes, datetime(2026, 10, 25, 3)] * 2)
     backwards = local.head(6).reverse()
     of = pl.Series("of", ["A"] * 6 + ["B"] * 6)
 

@@ -254,7 +254,8 @@ def test_whatever_the_bytes_are_they_are_read_or_refused(raw: bytes, tmp_path_fa
 
 @settings(max_examples=100, deadline=None)
 @given(
-    place=st.integers(0, 9), junk=st.text(st.characters(exclude_characters='\r\n"#', codec='utf-8'), min_size=1, max_size=20).filter(lambda t: t.strip(" ,\u00a0\t").strip())
+    place=st.integers(0, 9),
+    junk=st.text(st.characters(exclude_characters='\r\n"#', codec="utf-8"), min_size=1, max_size=20).filter(lambda t: t.strip(" ,\u00a0\t").strip()),
 )
 def test_one_bad_line_never_spoils_the_others(place: int, junk: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "one_bad.csv"

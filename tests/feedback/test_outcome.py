@@ -42,6 +42,6 @@ def test_in_the_queue_only_an_explicit_word_is_a_verdict(closure: str, verdict: 
 
 
 @pytest.mark.parametrize("kind", [QueueOutcome, TicketOutcome])
-def test_a_time_to_wait_that_is_none_is_refused(kind: type[QueueOutcome] | type[TicketOutcome]) -> None:
+def test_a_time_to_wait_that_is_none_is_refused(kind: type[QueueOutcome | TicketOutcome]) -> None:
     with pytest.raises(BadInput, match="is not a length of time"):
         kind(within="a while")

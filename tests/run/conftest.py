@@ -113,9 +113,15 @@ def present() -> Present:
     return Present(datetime(2026, 11, 20, 14, tzinfo=UTC))
 
 
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one signing key for all stores."""
+    return tmp_path_factory.mktemp("keys")
+
+
 @pytest.fixture
-def store(tmp_path: Path, present: Present) -> Iterator[Store]:
-    flags = {"keys": str(tmp_path / "keys"), "operator": "ann"}
+def store(tmp_path: Path, present: Present, keys: Path) -> Iterator[Store]:
+    flags = {"keys": str(keys), "operator": "ann"}
     opened = open_store(tmp_path / "workspace", config.read(tmp_path / "workspace", flags=flags, environment={}), clock=present, create=True)
     yield opened
     opened.close()

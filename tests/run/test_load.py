@@ -148,6 +148,25 @@ def test_times_without_a_zone_are_refused_until_one_is_named(store: Store, write
     assert kept(store)["at"].min() == datetime(2026, 9, 6, 22, tzinfo=UTC)
 
 
+def test_a_file_that_was_refused_is_read_once_what_was_wanting_is_said(store: Store, write_csv: Callable[..., Path]) -> None:
+    load(store, [write_csv("before.csv", weeks=0.5, elements=("x",))])
+    path = write_csv(weeks=1)
+    path.write_text(path.read_text(encoding="utf-8").replace("Z,", ","), encoding="utf-8")
+    load(store, [path])
+    load(store, [write_csv("between.csv", weeks=0.5, elements=("y",))])
+    assert len(store.intake.quarantined()) == 1
+
+    still = load(store, [path])
+    read = load(store, [path], options=Options(zone="Europe/Rome"))
+    again = load(store, [path], options=Options(zone="Europe/Rome"))
+
+    assert [one.files[0].state for one in (still, read, again)] == ["refused", "loaded", "seen before"]
+    assert read.rows == 336
+    assert kept(store).filter(pl.col("element").is_in(["a", "b"])).height == 336
+    assert kept(store).height == 336 + 2 * 84
+    assert store.intake.quarantined() == []
+
+
 def test_when_a_file_was_received_can_be_said(store: Store, write_csv: Callable[..., Path]) -> None:
     at = datetime(2026, 10, 1, tzinfo=UTC)
 

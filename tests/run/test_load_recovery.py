@@ -10,6 +10,7 @@ import pytest
 
 import trunkline
 from trunkline.run import load as loading
+from trunkline.store import catalogue
 from trunkline.workspace import Workspace
 
 
@@ -35,7 +36,7 @@ def test_what_was_taken_in_and_not_kept_is_kept_by_the_next_load(workspace: Work
 
     def cut_off(self: loading._Loading) -> None:
         if self.waiting and when == "after":
-            monkeypatch.setattr(loading.catalogue, "set_loaded_through", lambda *_: None)
+            monkeypatch.setattr(catalogue, "set_loaded_through", lambda *_: None)
             real(self)
             monkeypatch.undo()
         if self.waiting or when == "after":

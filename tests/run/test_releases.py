@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,8 +18,9 @@ from trunkline.models import Context
 from trunkline.run import queue, releases
 from trunkline.run.replay import replay
 from trunkline.run.train import Candidate, train
-from trunkline.store import catalogue
+from trunkline.store import catalogue, open_key
 from trunkline.store.opened import Store
+from trunkline.workflow import diff
 
 SHADOW = timedelta(days=7)
 HOW = {"by": "ann", "reason": "looked at it", "waiver": "", "dry_run": False}
@@ -30,20 +32,26 @@ def fair(workflow: Workflow) -> Workflow:
     return replace(workflow, gates=(gates.Parity(),))
 
 
-@pytest.fixture
-def candidate(fair: Workflow, facts: Facts, context: Context, store: Store) -> Candidate:
-    return trained(fair, facts, context, store)
+@pytest.fixture(scope="module")
+def candidate(fair: Workflow, facts: Facts, context: Context, keys: Path) -> Candidate:
+    return trained(fair, facts, context, keys)
 
 
-def trained(workflow: Workflow, facts: Facts, context: Context, store: Store, **how: Any) -> Candidate:
-    return train(workflow, facts, context=context, signer=store.signer, at=store.clock(), **{"seed": 3, **how})
+@pytest.fixture(scope="module")
+def other(fair: Workflow, facts: Facts, context: Context, keys: Path) -> Candidate:
+    """Trained on three days less."""
+    return trained(fair, replace(facts, kpis=facts.kpis.filter(pl.col("at") < facts.kpis["at"].max() - timedelta(days=3))), context, keys)  # type: ignore[operator]
+
+
+def trained(workflow: Workflow, facts: Facts, context: Context, keys: Path) -> Candidate:
+    return train(workflow, facts, context=context, signer=open_key(keys), at=datetime(2026, 11, 20, 14, tzinfo=UTC), seed=3)
 
 
 def states(store: Store) -> dict[str, str]:
     return {row["id"]: row["state"] for row in catalogue.rows(store.engine, catalogue.releases)}
 
 
-def test_what_is_kept_is_the_release_its_model_and_every_verdict(candidate: Candidate, facts: Facts, context: Context, store: Store, fair: Workflow) -> None:
+def test_what_is_kept_is_the_release_its_model_and_every_verdict(candidate: Candidate, store: Store, fair: Workflow) -> None:
     releases.keep(store, candidate)
 
     release = releases.get(store, candidate.release.id[:6])
@@ -56,8 +64,8 @@ def test_what_is_kept_is_the_release_its_model_and_every_verdict(candidate: Cand
     assert release.training["every"] == "1h"
 
 
-def test_the_same_data_and_seed_make_the_same_release(candidate: Candidate, fair: Workflow, facts: Facts, context: Context, store: Store) -> None:
-    again = trained(fair, facts, context, store)
+def test_the_same_data_and_seed_make_the_same_release(candidate: Candidate, fair: Workflow, facts: Facts, context: Context, keys: Path, store: Store) -> None:
+    again = trained(fair, facts, context, keys)
 
     assert again.release.id == candidate.release.id
     releases.keep(store, candidate)
@@ -65,16 +73,10 @@ def test_the_same_data_and_seed_make_the_same_release(candidate: Candidate, fair
     assert len(states(store)) == 1
 
 
-def test_other_data_make_another_release_and_the_diff_says_what_differs(
-    candidate: Candidate, fair: Workflow, facts: Facts, context: Context, store: Store
-) -> None:
-    from trunkline.workflow import diff
+def test_other_data_make_another_release_and_the_diff_says_what_differs(candidate: Candidate, other: Candidate) -> None:
+    changed = {path for path, _, _ in diff(candidate.release, other.release)}
 
-    less = trained(fair, replace(facts, kpis=facts.kpis.filter(pl.col("at") < facts.kpis["at"].max() - timedelta(days=3))), context, store)  # type: ignore[operator]
-
-    changed = {path for path, _, _ in diff(candidate.release, less.release)}
-
-    assert less.release.id != candidate.release.id
+    assert other.release.id != candidate.release.id
     assert {"model", "training.rows", "training.last", "training.dataset"} <= changed
     assert "hash" not in changed
 
@@ -163,10 +165,10 @@ def test_a_workflow_that_was_edited_since_has_to_be_trained_again(candidate: Can
     assert refused.value.next_step == "trunkline workflow train strange"
 
 
-def test_on_the_grid_of_the_data_it_is_trained_and_deployed_as_what_it_is(facts: Facts, context: Context, store: Store, fair: Workflow) -> None:
+def test_on_the_grid_of_the_data_it_is_trained_and_deployed_as_what_it_is(facts: Facts, context: Context, keys: Path, store: Store, fair: Workflow) -> None:
     assert fair.features is not None
     finer = replace(fair, features=replace(fair.features, every=timedelta(minutes=15)))
-    releases.keep(store, trained(finer.on_grid(fair.features), facts, context, store))
+    releases.keep(store, trained(finer.on_grid(fair.features), facts, context, keys))
 
     assert releases.forward(store, finer, release=None, **HOW) == "shadow"  # type: ignore[arg-type]
 
@@ -197,17 +199,14 @@ def test_a_waiver_is_kept_with_the_name_of_who_answers(candidate: Candidate, sto
 
 
 @pytest.fixture
-def two(fair: Workflow, facts: Facts, context: Context, store: Store, present: Any) -> tuple[str, str]:
+def two(candidate: Candidate, other: Candidate, fair: Workflow, store: Store, present: Any) -> tuple[str, str]:
     """A release that was live, and the one that is."""
-    ids = []
-    for seed, last in ((3, facts), (4, replace(facts, kpis=facts.kpis.filter(pl.col("at") < facts.kpis["at"].max() - timedelta(days=2))))):  # type: ignore[operator]
-        made = trained(fair, last, context, store, seed=seed)
+    for made in (candidate, other):
         releases.keep(store, made)
         for _ in range(2):
             present.at += SHADOW
             releases.forward(store, fair, release=None, **HOW)  # type: ignore[arg-type]
-        ids.append(made.release.id)
-    return ids[0], ids[1]
+    return candidate.release.id, other.release.id
 
 
 def test_when_the_next_goes_live_the_one_before_is_retired(two: tuple[str, str], store: Store) -> None:

@@ -87,4 +87,4 @@ def test_other_steps_and_spans_work_and_broken_ones_are_refused() -> None:
     with pytest.raises(BadInput, match="whole number of periods"):
         Grid.over(datetime(2026, 11, 20, tzinfo=UTC), timedelta(minutes=50))
     with pytest.raises(BadInput, match="names no zone"):
-        Grid.over(datetime(2026, 11, 20), timedelta(days=1))  # noqa: DTZ001
+        Grid.over(datetime(2026, 11, 20), timedelta(days=1))

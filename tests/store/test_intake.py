@@ -95,7 +95,7 @@ os._exit(9)
 
 def test_a_time_without_zone_is_refused_and_nothing_numbered(intake: Intake) -> None:
     with pytest.raises(BadInput, match="names no zone"):
-        intake.accept("pm", b"content", datetime(2026, 11, 20))  # noqa: DTZ001 - the point of this test
+        intake.accept("pm", b"content", datetime(2026, 11, 20))
 
     assert list(intake.after()) == []
 

@@ -18,16 +18,19 @@ def command() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--zone", help="IANA zone of times that name none.")
 @click.option("--map", "column_map", type=click.Path(path_type=Path, dir_okay=False), help="Column map of your CSV, as written by `data map`.")
+@click.option("--every", help="Length of a period, such as 15m, where a file does not show it.")
 @click.option("--file-time", is_flag=True, help="A file was received when it was last modified; else at period end plus the delay.")
 @dry_run
 @as_json
 @click.pass_obj
-def load(workspace: Path, files: tuple[Path, ...], zone: str | None, column_map: Path | None, file_time: bool, dry_run: bool, as_json: bool) -> None:
+def load(
+    workspace: Path, files: tuple[Path, ...], zone: str | None, column_map: Path | None, every: str | None, file_time: bool, dry_run: bool, as_json: bool
+) -> None:
     """Take FILES in: measurements, series, alarms, works, states, inventory; each recognised by its content."""
     from trunkline import workspace as workspaces
     from trunkline.run.load import Options
 
-    options = Options(zone=zone, column_map=column_map, arrival="file time" if file_time else "period end")
+    options = Options(zone=zone, column_map=column_map, every=every, arrival="file time" if file_time else "period end")
     with workspaces.open(workspace) as opened, progress() as told:
         loaded = opened.data.load(files, options=options, dry_run=dry_run, progress=told)
     if as_json:
@@ -40,8 +43,9 @@ def load(workspace: Path, files: tuple[Path, ...], zone: str | None, column_map:
 @command.command("check")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--zone", help="IANA zone of times that name none.")
+@click.option("--every", help="Length of a period, such as 15m, where a file does not show it.")
 @as_json
-def check(files: tuple[Path, ...], zone: str | None, as_json: bool) -> None:
+def check(files: tuple[Path, ...], zone: str | None, every: str | None, as_json: bool) -> None:
     """What FILES are, what they hold, what could not be used; nothing is kept."""
     import tempfile
 
@@ -49,7 +53,7 @@ def check(files: tuple[Path, ...], zone: str | None, as_json: bool) -> None:
     from trunkline.run.load import Options
 
     with tempfile.TemporaryDirectory() as folder, workspaces.create(Path(folder) / "w") as opened, progress() as told:
-        loaded = opened.data.load(files, options=Options(zone=zone, assume_zone="UTC"), dry_run=True, progress=told)
+        loaded = opened.data.load(files, options=Options(zone=zone, every=every, assume_zone="UTC"), dry_run=True, progress=told)
     if as_json:
         print_json({"files": loaded.frame(), "notes": loaded.notes, "unmapped": loaded.unmapped})
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from trunkline.cli.output import as_json, by, dry_run, print_json, reason, say, table
+from trunkline.core.values import rarity
 
 
 @click.group("decision")
@@ -29,8 +30,8 @@ def list_(workspace: Path, state: str, workflow: str | None, limit: int, as_json
     if as_json:
         print_json(found)
         return
-    rows = [(d.id[:8], d.workflow, d.target, f"{d.at:%Y-%m-%d %H:%M}", f"{d.confidence:.5f}", d.outcome or d.state, "; ".join(d.reasons[:2])) for d in found]
-    table(["id", "workflow", "element", "at (UTC)", "confidence", "state", "why"], rows, empty=f"No decision is {state}. Try --state all.")
+    rows = [(d.id[:8], d.workflow, d.target, f"{d.at:%Y-%m-%d %H:%M}", rarity(d.confidence), d.outcome or d.state, "; ".join(d.reasons[:2])) for d in found]
+    table(["id", "workflow", "element", "at (UTC)", "by itself", "state", "why"], rows, empty=f"No decision is {state}. Try --state all.")
 
 
 @command.command("show")
@@ -47,7 +48,7 @@ def show(workspace: Path, decision: str, as_json: bool) -> None:
         print_json(found)
         return
     say(f"{found.action} {found.target}   {found.state}{', ' + found.outcome if found.outcome else ''}")
-    say(f"  {found.at:%Y-%m-%d %H:%M} to {found.until:%H:%M} UTC, known at {found.known_at:%H:%M}, confidence {found.confidence:.5f}")
+    say(f"  {found.at:%Y-%m-%d %H:%M} to {found.until:%H:%M} UTC, known at {found.known_at:%H:%M}, by itself {rarity(found.confidence)}")
     for number, text in enumerate(found.reasons, start=1):
         say(f"  {number}. {text}")
     say(f"  workflow {found.workflow}, release {found.release or 'none (a replay)'}, id {found.id}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from trunkline.cli.output import as_json, print_json, progress, say, table
+from trunkline.core.values import rarity
 
 
 @click.command("demo")
@@ -30,10 +31,10 @@ def command(folder: Path, seed: int, open_page: bool | None, as_json: bool) -> N
     say("One day of a simulated network.", *(f"  {line}" for line in says(done)))
     queue = sorted((f for found in done.findings.values() for f in found), key=lambda f: -f.decision.confidence)
     rows = [
-        (f.decision.id[:8], f.decision.workflow, f.entity, f"{f.at:%H:%M}", f"{f.decision.confidence:.5f}", "; ".join(r.text for r in f.decision.reasons[:2]))
+        (f.decision.id[:8], f.decision.workflow, f.entity, f"{f.at:%H:%M}", rarity(f.decision.confidence), "; ".join(r.text for r in f.decision.reasons[:2]))
         for f in queue[:12]
     ]
-    table(["id", "workflow", "element", "at", "confidence", "why"], rows)
+    table(["id", "workflow", "element", "at", "by itself", "why"], rows)
     say(f"Report with pictures: {done.report}", "", "What to type next:")
     for what, line in next_steps(done):
         say(f"  {what}", f"      {line}")

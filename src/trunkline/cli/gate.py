@@ -46,7 +46,7 @@ def show(workspace: Path, release: str, as_json: bool) -> None:
 
 @command.command("run")
 @click.argument("name")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same answer.")
 @click.pass_context
 def run(ctx: click.Context, name: str, seed: int) -> None:
     """Train a candidate of workflow NAME and let its gates judge; the same as `workflow train`."""

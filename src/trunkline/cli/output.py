@@ -15,7 +15,10 @@ by = click.option("--by", default="", help="Who acts; default: the setting 'oper
 
 def reason(required: bool = True) -> Callable[[Any], Any]:
     """The ``--reason`` flag of a command that changes something."""
-    return click.option("--reason", required=required, default=None if required else "", help="Why; it goes into the journal.")
+    text = "Why; it goes into the journal."
+    if required:
+        return click.option("--reason", required=True, help=text)  # a default, even of None, would count as given
+    return click.option("--reason", default="", help=text)
 
 
 def print_json(value: Any) -> None:

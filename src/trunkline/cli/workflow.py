@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from trunkline.cli.output import as_json, by, dry_run, print_json, progress, reason, say, table, verdict_rows
+from trunkline.core.values import rarity
 
 
 @click.group("workflow")
@@ -218,7 +219,7 @@ def replay(
     known = None if truth is None else read_truth(truth, zone=zone)
     with progress() as told:
         if files:
-            options = Options(column_map=column_map, zone=zone, every=None, arrival="file time" if file_time else "period end")
+            options = Options(column_map=column_map, zone=zone, every=every, arrival="file time" if file_time else "period end")
             done = replay_files(
                 name,
                 files,
@@ -258,10 +259,10 @@ def _tell(result: Any, page: Path) -> None:
     say(f"{result.workflow.name}: a replay, acted on by nobody.", *(f"  {line}" for line in replay_report.says(result)))
     strongest = sorted(result.findings, key=lambda f: -f.decision.confidence)[:10]
     rows = [
-        (f.entity, f"{f.at:%Y-%m-%d %H:%M}", f"{f.decision.confidence:.5f}", "; ".join(r.text for r in f.decision.reasons[:2]), ", ".join(result.said_too(f)))
+        (f.entity, f"{f.at:%Y-%m-%d %H:%M}", rarity(f.decision.confidence), "; ".join(r.text for r in f.decision.reasons[:2]), ", ".join(result.said_too(f)))
         for f in strongest
     ]
-    table(["element", "at (UTC)", "confidence", "why", "said too by"], rows, empty="It would have said nothing.")
+    table(["element", "at (UTC)", "by itself", "why", "said too by"], rows, empty="It would have said nothing.")
     for name, tallies in ((result.truth_is, result.against_truth), ("hidden faults (simulated, in a copy of your data)", result.self_test)):
         table(
             [name, "found [95 % interval]", "other findings per element-week"],
@@ -358,10 +359,10 @@ def run(workspace: Path, name: str, files: tuple[Path, ...], zone: str | None, f
     for one in done:
         say(str(one))
         rows = [
-            (f.decision.id[:8], f.entity, f"{f.at:%Y-%m-%d %H:%M}", f"{f.decision.confidence:.5f}", "; ".join(r.text for r in f.decision.reasons[:2]))
+            (f.decision.id[:8], f.entity, f"{f.at:%Y-%m-%d %H:%M}", rarity(f.decision.confidence), "; ".join(r.text for r in f.decision.reasons[:2]))
             for f in one.findings
         ]
-        table(["id", "element", "at (UTC)", "confidence", "why"], rows, empty="Nothing to say.")
+        table(["id", "element", "at (UTC)", "by itself", "why"], rows, empty="Nothing to say.")
 
 
 @command.command("rollback")

@@ -112,6 +112,18 @@ class Outcome:
         return OutcomeTarget(kpi=kpi, baseline=baseline, at_least=at_least)
 
 
+def rarity(confidence: float) -> str:
+    """A confidence as people say it: beyond 99 % as how rarely it comes by itself.
+
+    >>> rarity(0.73), rarity(0.9995), rarity(1.0)
+    ('0.73', '1 in 2,000', '1 in over a billion')
+    """
+    if confidence < 0.99:
+        return f"{confidence:.2f}"
+    left = 1.0 - confidence
+    return "1 in over a billion" if left < 1e-9 else f"1 in {float(f'{1 / left:.2g}'):,.0f}"
+
+
 class Row(Mapping[str, Any]):
     """One row of a feature frame, read by name without copying the frame.
 

@@ -23,6 +23,7 @@ Mode = Literal["live", "shadow", "replay"]
 Explain = Callable[[str, datetime], tuple[Reason, ...]]
 LEARN_LEVEL_FROM = timedelta(days=3)
 YOUNG = 0.1
+TELLING = 0.2
 
 
 @dataclass(slots=True)
@@ -107,11 +108,19 @@ def decide(
 
 def _finished(one: Decision, explain: Explain | None) -> Decision:
     assert one.at is not None
-    reasons = explain(one.target, one.at) if explain else ()
+    reasons = telling(explain(one.target, one.at)) if explain else ()
     if one.because:  # the workflow's own order of reasons comes first, what the model adds follows
         reasons = tuple(sorted(reasons, key=lambda r: one.because.index(r.column) if r.column in one.because else len(one.because)))
     identity = {"workflow": one.workflow, "release": one.release, "mode": one.mode, "target": one.target, "at": one.at, "action": one.action}
     return replace(one, reasons=reasons, id=content_hash(identity)[:16])
+
+
+def telling(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """The reasons that carry the score: at most five, none with less than a fifth of the first one's weight."""
+    if not reasons:
+        return ()
+    most = max(r.weight for r in reasons)
+    return tuple(r for r in reasons if r.weight >= TELLING * most)[:5]
 
 
 def _slots(rows: pl.DataFrame, scores: npt.NDArray[np.float64]) -> Iterator[tuple[datetime, Callable[[str], Iterator[tuple[Row, float]]]]]:

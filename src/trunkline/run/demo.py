@@ -20,6 +20,7 @@ from trunkline.core import config
 from trunkline.core.clock import now
 from trunkline.core.errors import BadInput
 from trunkline.core.frames import Facts
+from trunkline.core.values import rarity
 from trunkline.data import kpis
 from trunkline.models import IsolationForest
 from trunkline.run import gather, releases, replay_report, shipped
@@ -37,6 +38,8 @@ Progress = Callable[[str, float], None]
 MARK = "simulated-by-trunkline-demo.txt"
 NAMES = ("kpi-anomaly", "sleeping-cell")
 MOST_DRAWN = 16
+SLOT = timedelta(minutes=15)
+"""A finding is about a whole slot: what began within it counts as seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class Score:
     matches: pl.DataFrame
     aimed_at: frozenset[str]
     """Kinds of incident this workflow is there to find."""
+    truth: pl.DataFrame
+    """What really happened, with the cells under what it struck."""
 
     def count(self, outcome: str) -> int:
         """How many incidents had this outcome: found, missed, excused, quiet, false."""
@@ -187,11 +192,11 @@ def _ticks(store: Store, folder: Path, known: Facts, *, start: datetime, end: da
 
 def _score(name: str, findings: list[Finding], truth: pl.DataFrame) -> Score:
     said = pl.DataFrame(
-        {"element": [f.entity for f in findings], "at": [f.at for f in findings]}, schema={"element": pl.String, "at": pl.Datetime("us", "UTC")}
+        {"element": [f.entity for f in findings], "at": [f.at + SLOT for f in findings]}, schema={"element": pl.String, "at": pl.Datetime("us", "UTC")}
     )
     typed = truth.with_columns(pl.col("start", "end").cast(pl.Datetime("us", "UTC")))
     kinds = frozenset(typed.filter(pl.col("is_fault"))["kind"]) if name == "kpi-anomaly" else frozenset({"sleeping_cell"})
-    return Score(name, match(said, typed), kinds)
+    return Score(name, match(said, typed), kinds, typed)
 
 
 class _Present:
@@ -242,7 +247,7 @@ def _report(result: Demo, at_work: dict[str, gather.Gathered], steps: dict[str, 
             Item(
                 id=finding.decision.id,
                 title=f"{finding.entity}: {finding.decision.action.replace('_', ' ')}",
-                when=f"{replay_report.local(finding.at, at_work[name].context.zone_of(finding.entity))}, confidence {finding.decision.confidence:.5f}",
+                when=f"{replay_report.local(finding.at, at_work[name].context.zone_of(finding.entity))}, by itself {rarity(finding.decision.confidence)}",
                 reasons=[r.text for r in finding.decision.reasons[:4]] or ["no reason given"],
                 tags=[name, outcome],
                 figure=b64encode(picture).decode() if picture else "",
@@ -254,6 +259,7 @@ def _report(result: Demo, at_work: dict[str, gather.Gathered], steps: dict[str, 
         says=says(result),
         blocks=_blocks(result),
         items_title="The queue, the most confident first",
+        items_first=True,
         items=items,
         notes=[note for loaded in result.loaded[:1] for note in loaded.notes],
         next_steps=next_steps(result),
@@ -298,14 +304,15 @@ def _blocks(result: Demo) -> list[Block]:
 
 
 def _outcome(score: Score, finding: Finding) -> str:
-    inside = score.matches.filter(
-        pl.col("incident_id").is_not_null()
-        & (pl.col("start") <= finding.at)
-        & (finding.at <= pl.col("end") + timedelta(minutes=30))
-        & pl.col("outcome").is_in(["found", "excused"])
-    )
-    mine = inside.filter(pl.col("element").str.starts_with(finding.entity[:5]))
-    return f"simulated {mine['kind'][0].replace('_', ' ')}" if not mine.is_empty() else "nothing happened (simulated truth)"
+    """What the simulation says was going on at this element then."""
+    until = finding.at + SLOT
+    there = score.truth.filter(
+        (pl.col("affected").str.split(" ").list.contains(finding.entity) | (pl.col("element") == finding.entity))
+        & (pl.col("start") <= until)
+        & (until <= pl.col("end") + timedelta(minutes=30))
+        & ~pl.col("kind").str.starts_with("file_")
+    ).sort("is_fault", descending=True)
+    return "nothing happened (simulated truth)" if there.is_empty() else f"truth: simulated {there['kind'][0].replace('_', ' ')}"
 
 
 def _picture(finding: Finding, found: gather.Gathered, steps: list[Step], result: Demo) -> bytes:

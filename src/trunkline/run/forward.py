@@ -81,7 +81,7 @@ def judged_from(rows: pl.DataFrame, *, every: timedelta, asked: datetime | None 
             allowed=f"a time from {first + LEAST_SLOTS * every:%Y-%m-%d %H:%M} on: what is usual has to be seen before anything is unusual",
         )
     if slots < 2 * LEAST_SLOTS or start >= last or (start - first) < LEAST_SLOTS * every:
-        kpis = len(rows.columns) - 3
+        kpis = sum(kind.is_numeric() for kind in rows.schema.values())
         raise TooLittleData(
             f"{kpis} KPI{'s' * (kpis != 1)} of {rows['entity'].n_unique()} element(s) read, {slots} period{'s' * (slots != 1)}, too little to judge.",
             allowed=f"at least {2 * LEAST_SLOTS} periods: what is usual has to be seen before anything is unusual",
@@ -127,7 +127,7 @@ def walk(
 def _stretches(first: datetime, start: datetime, stop: datetime, step: timedelta) -> Iterator[tuple[datetime, datetime]]:
     """Stretches of *step*; shorter while the past is short, because a day more then teaches much."""
     while start < stop:
-        length = min(step, max(timedelta(days=1), (start - first) / 4))
+        length = min(step, max(timedelta(days=1), (start - first) / 2))
         yield start, min(start + length, stop)
         start += length
 

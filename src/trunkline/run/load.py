@@ -136,6 +136,9 @@ def load(store: Store, files: Sequence[str | Path], *, options: Options | None =
     return _Loading(store, options or Options(), dry_run, named).run(paths_of(files), progress)
 
 
+_ALWAYS_KEPT = 2**63  # above every number of an arrival
+
+
 class _Loading:
     """One load: collects frames per table and appends them in large pieces.
 
@@ -197,7 +200,7 @@ class _Loading:
         if not self.dry_run:
             arrival = self.store.intake.accept(kind, path, self.received(path) or self.store.clock())
             if not arrival.is_new:
-                return FileReport(path=str(path), kind=kind, state="seen before")
+                return self.again(path, kind, arrival) if self.store.intake.refused(arrival) else FileReport(path=str(path), kind=kind, state="seen before")
             self.newest = self.sequence = arrival.sequence
         try:
             read = self.read(path, kind, arrival)
@@ -205,9 +208,24 @@ class _Loading:
             return self.refuse(path, kind, refused, arrival)
         return replace(read, state="dry run") if self.dry_run else read
 
+    def again(self, path: Path, kind: str, arrival: Arrival) -> FileReport:
+        """Read a file that was refused: what was wanting, its zone or its column map, may have been said this time."""
+        self.flush()
+        self.sequence = _ALWAYS_KEPT
+        try:
+            read = self.read(path, kind, arrival)
+        except BadInput as refused:
+            self.waiting, self.rows = {}, 0
+            return self.refuse(path, kind, refused, arrival)
+        for table, frames in self.waiting.items():  # its number is old: the lake would take it for written
+            self.store.lake.append(table, _prepared(self.store, table, frames), transaction=(f"read again {arrival.id}", 1))
+        self.waiting, self.rows = {}, 0
+        self.store.intake.readmit(arrival)
+        return read
+
     def refuse(self, path: Path, kind: str, refused: BadInput, arrival: Arrival | None = None) -> FileReport:
         if not self.dry_run:
-            self.store.intake.quarantine(arrival or path, reason=refused.what, line=getattr(refused, "line", None))
+            self.store.intake.refuse(arrival or path, reason=refused.what, line=getattr(refused, "line", None))
         return FileReport(path=str(path), kind=kind, quarantined=1, notes=(str(refused),), state="refused")
 
     def received(self, path: Path) -> datetime | None:
@@ -259,7 +277,7 @@ class _Loading:
         chosen = self.map or guess.guess(path)
         if self.options.zone:
             chosen = replace(chosen, zone=self.options.zone)
-        if self.options.every:
+        if self.options.every and chosen.every is None:
             chosen = replace(chosen, every=duration(self.options.every))
         return chosen
 

@@ -82,7 +82,9 @@ def replay_files(
                 progress=told,
             )
         except TooLittleData as few:
-            raise TooLittleData(f"{found.counters:,} counters read. {few.what}", where=str(folder), allowed=few.allowed, next_step=few.next_step) from None
+            raise TooLittleData(
+                f"{found.counters:,} counter{'s' * (found.counters != 1)} read. {few.what}", where=str(folder), allowed=few.allowed, next_step=few.next_step
+            ) from None
         result = replace(result, notes=(*loaded.notes, *found.notes))
         releases.record_replay(store, result)
         page = replay_report.write(result, out, next_steps=_next_steps(name, listed), progress=told)

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from trunkline.core.clock import duration_text, zone
+from trunkline.core.values import rarity
 from trunkline.run.deciding import Finding
 from trunkline.run.figures import Band, finding_png, usual_band
 from trunkline.run.replay import Replay, Tally, best_columns
@@ -165,7 +166,7 @@ def _item(result: Replay, finding: Finding, picture: bytes) -> Item:
     return Item(
         id=finding.decision.id,
         title=f"{finding.entity}: {finding.decision.action.replace('_', ' ')}",
-        when=f"{local(finding.at, result.context.zone_of(finding.entity))}, for {_spoken(lasted)}, confidence {finding.decision.confidence:.5f}",
+        when=f"{local(finding.at, result.context.zone_of(finding.entity))}, for {_spoken(lasted)}, by itself {rarity(finding.decision.confidence)}",
         reasons=[r.text for r in finding.decision.reasons[:4]] or ["the model gave no reason"],
         tags=[f"{name} said so too" for name in too],
         figure=b64encode(picture).decode() if picture else "",

@@ -40,6 +40,8 @@ class Report:
     blocks: Sequence[Block] = ()
     items_title: str = "Findings"
     items: Sequence[Item] = ()
+    items_first: bool = False
+    """Items before blocks: a queue is read before its statistics."""
     more: str = ""
     notes: Sequence[str] = ()
     next_steps: Sequence[tuple[str, str]] = field(default=())

@@ -32,7 +32,7 @@ from trunkline.workflow import Release, Workflow
 
 Progress = Callable[[str, float], None]
 HELD_OUT = 0.25
-FAULTS_PER_WEEK = 1.6  # of each element: as dense as faults of three days can lie without touching
+FAULTS_PER_WEEK = 2.0  # of each element: as dense as faults of three days can lie without touching
 _NOTHING = pl.DataFrame(schema={"entity": pl.String, "kpi": pl.String, "kind": pl.String, "start": TIME, "end": TIME})
 COMPUTES_WITH = ("trunkline", "numpy", "polars", "scikit-learn", "lightgbm")
 

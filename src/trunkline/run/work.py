@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 from sqlalchemy import delete, select
@@ -58,7 +58,7 @@ def work(store: Store, workflow: Workflow, *, rename: Mapping[str, str] | None =
     for mode in ("live", "shadow"):
         row = releases.in_state(store, workflow.name, mode)
         if row is not None:
-            deployed.append((mode, row))  # type: ignore[arg-type] # the two are modes
+            deployed.append((mode, row))
     if not deployed:
         raise NotAllowed(f"Nothing of '{workflow.name}' is live or in shadow.", next_step=f"trunkline workflow train {workflow.name}, then deploy")
     found = gather.gather(store, workflow, rename=rename)
@@ -79,8 +79,8 @@ def _one(store: Store, found: gather.Gathered, mode: Mode, row: Mapping[str, Any
         since = datetime.fromisoformat(row["body"]["training"]["last"]) + every + workflow.features.delay
     early = pl.col("known_at") <= since
     facts, fresh = found.facts, found.facts.kpis.filter(~early).sort("known_at")
-    newest = fresh["known_at"].max()
-    until = since if newest is None else max(since, min(newest + workflow.features.delay, store.clock()))  # type: ignore[operator]
+    newest = cast("datetime | None", fresh["known_at"].max())
+    until = since if newest is None else max(since, min(newest + workflow.features.delay, store.clock()))
     before = Facts(
         kpis=facts.kpis.filter(early), events=facts.events.filter(early), relations=facts.relations, elements=facts.elements, holidays=facts.holidays
     )

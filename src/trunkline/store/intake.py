@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, Connection, Engine, ForeignKey, Integer, Row, String, Table, UniqueConstraint, func, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, Engine, ForeignKey, Integer, Row, String, Table, UniqueConstraint, delete, func, insert, select, update
 
 from trunkline.core.canonical import content_hash
 from trunkline.core.clock import Clock, now, utc_text
@@ -24,6 +24,8 @@ from trunkline.store.database import joined, metadata, prepare, reading, transac
 FORMAT = 1
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 _EXCERPT = 500
+WHOLE_FILE = "(the whole file)"
+"""How a record begins that is a whole file."""
 """Characters of a bad record that are kept: enough to recognise it, too few to be a second copy of the data."""
 
 arrivals = Table(
@@ -221,6 +223,19 @@ class Intake:
                 return False
             writing.execute(insert(quarantine), row)
         return True
+
+    def refuse(self, what: Arrival | str | Path, *, reason: str, line: int | None = None) -> bool:
+        """Put aside a whole file; :meth:`refused` tells of it until it is taken back by :meth:`readmit`."""
+        return self.quarantine(what, reason=reason, line=line, excerpt=WHOLE_FILE)
+
+    def refused(self, arrival: Arrival) -> bool:
+        """Whether the whole file was put aside, so that nothing of it was kept."""
+        return any(one.excerpt == WHOLE_FILE for one in self.quarantined(sequence=arrival.sequence))
+
+    def readmit(self, arrival: Arrival) -> None:
+        """Forget that the whole file was put aside: it was read after all."""
+        with transaction(self._engine) as connection:
+            connection.execute(delete(quarantine).where(quarantine.c.sequence == arrival.sequence, quarantine.c.excerpt == WHOLE_FILE))
 
     def quarantined(self, *, reason: str | None = None, sequence: int | None = None, limit: int | None = None) -> list[Quarantined]:
         """What was put aside, by file and line; of one *reason* or arrival, at most *limit*, where given."""

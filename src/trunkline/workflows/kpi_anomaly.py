@@ -35,7 +35,7 @@ workflow = Workflow(
     model=models.Harmonic(),
     gates=(
         gates.BeatsBaseline(),
-        gates.RecallAt(items_per_shift=20, least=0.4),
+        gates.RecallAt(items_per_shift=20, least=0.3),
         gates.FalseAlarmsPer(element_week=1),
         gates.Latency(p99_ms=50),
         gates.Parity(),
@@ -43,7 +43,7 @@ workflow = Workflow(
     ),
     rollout=Shadow(of="7d"),
     decide=decide,
-    guardrail=Guardrail(items_per_shift=20, per_element_week=0.7, hold_off="12h"),
+    guardrail=Guardrail(items_per_shift=20, per_element_week=0.5, hold_off="12h"),
     act=actions.Propose(to="noc", expires="8h"),
     feedback=feedback.QueueOutcome(within="3d"),
 )
