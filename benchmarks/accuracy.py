@@ -47,7 +47,7 @@ def main() -> int:
         return 2
     missed = 0
     if not given.json:
-        print(f"{'figure':64} {'value':>8} {'dummy':>8} {'95 % interval':>18} {'n':>6} {'bar':>6}")
+        print(f"{'figure':118} {'value':>8} {'dummy':>8} {'95 % interval':>18} {'n':>6} {'bar':>6}")
     for row in rows(given.only or list(PARTS), data=given.data, quick=given.quick):
         missed += row.get("meets", True) is False
         if given.json:
@@ -56,7 +56,8 @@ def main() -> int:
         interval = "" if not row.get("interval") else "[{:.3f}, {:.3f}]".format(*row["interval"])
         dummy, bar = ("" if row.get(k) is None else f"{row[k]:.3f}" for k in ("dummy", "bar"))
         print(
-            f"{row['name'] + (' (simulated)' if row['simulated'] else ''):64} {row['value']:8.3f} {dummy:>8} {interval:>18} {row['n']:6} {bar:>6}", flush=True
+            f"{row['name'] + (' (simulated faults)' if row['simulated'] == 'faults' else ' (simulated)' if row['simulated'] else ''):118} {row['value']:8.3f} {dummy:>8} {interval:>18} {row['n']:6} {bar:>6}",
+            flush=True,
         )
     return 1 if missed else 0
 

@@ -13,7 +13,7 @@ seven-day forecast (MASE against the in-sample seasonal naive of 168 h; share of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -130,14 +130,27 @@ SURPRISES = np.arange(1.0, 6.01, 0.05)
 """Thresholds tried: scores of 1 − 10^−s."""
 
 
-def calibrated(scored: Sequence[Scored], per_week: float = 1.0) -> float:
-    """The lowest threshold, one for all, at which the calibration had at most *per_week* alarms an element-week."""
-    weeks = len(scored) * (CALIBRATE - LEARN) / WEEK
+def calibrated(scored: Sequence[Scored], per_week: float = 1.0, *, until: int = CALIBRATE) -> float:
+    """The lowest threshold, one for all, at which the slots before *until* had at most *per_week* alarms an element-week."""
+    weeks = len(scored) * (until - LEARN) / WEEK
     for surprise in SURPRISES:
         at_least = 1.0 - 10.0**-surprise
-        if sum(len(alarms(np.nan_to_num(s.scores[LEARN:CALIBRATE], nan=-1.0), at_least)) for s in scored) <= per_week * weeks:
+        if sum(len(alarms(np.nan_to_num(s.scores[LEARN:until], nan=-1.0), at_least)) for s in scored) <= per_week * weeks:
             return float(at_least)
     return float("inf")
+
+
+def relearned(scored: Sequence[Scored]) -> list[Scored]:
+    """Scores made 1 where they reach the threshold of their week, else -1: learned anew each week from all weeks before.
+
+    This is what a guardrail does in operation. Faults of the test are in the past it learns from and count as false.
+    """
+    said = [np.full(len(s.scores), -1.0) for s in scored]
+    for begin in range(CALIBRATE, CALIBRATE + TEST, WEEK):
+        week, at_least = slice(begin, begin + WEEK), calibrated(scored, until=begin)
+        for one, s in zip(said, scored, strict=True):
+            one[week] = np.where(np.nan_to_num(s.scores[week], nan=-1.0) >= at_least, 1.0, -1.0)
+    return [replace(s, scores=one) for one, s in zip(said, scored, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,6 +288,7 @@ def detection(
                 {
                     "model": model,
                     "element": element,
+                    "relearned": summary([tally(s, 0.5) for s in relearned(scored)]),
                     "calibrated": summary([tally(s, calibrated(scored)) for s in scored]),
                     "at_one_a_week": at_budget(scored, points, 1.0),
                     "curve": points,
@@ -348,11 +362,12 @@ def rows(data: Path, *, quick: bool = False) -> Iterator[dict[str, Any]]:
             own, chance = found[model, element], found["chance", element]
             for name, key in (
                 ("at one false alarm an element-week, threshold set on the test", "at_one_a_week"),
+                ("at a threshold relearned each week from the weeks before", "relearned"),
                 ("at the threshold of the calibration", "calibrated"),
                 ("with 20 items a shift for 200 elements", "queue"),
             ):
                 figure = own[key]
-                judged = model == "harmonic" and key == "calibrated"  # the only threshold known before the test
+                judged = model == "harmonic" and key == "relearned"  # known before each week, and how the product does it
                 yield {
                     "name": f"recall of injected faults, {element}, {model}, {name}",
                     "value": round(figure["recall"], 3),
@@ -361,7 +376,7 @@ def rows(data: Path, *, quick: bool = False) -> Iterator[dict[str, Any]]:
                     "n": figure["faults"],
                     "split": split,
                     "bar": bar if judged else None,
-                    "simulated": False,
+                    "simulated": "faults",
                     "false_per_week": round(figure["false_per_week"], 2),
                     "delay_h": figure["delay_h"],
                     "by_kind": figure["by_kind"],

@@ -289,7 +289,7 @@ def test_an_edit_makes_another_workflow_only_where_it_changes_what_it_does(edit:
     change, is_another = EDITS[edit]
 
     before = find(write()).hash
-    after = find(write(**change)).hash  # type: ignore[arg-type]
+    after = find(write(**change)).hash
 
     assert (after != before) is is_another
 

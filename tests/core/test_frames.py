@@ -24,7 +24,7 @@ def test_what_happens_in_time_also_says_when_it_could_be_known(layout: dict[str,
 
 
 def test_columns_come_in_the_order_of_the_layout_and_further_ones_follow() -> None:
-    frame = pl.DataFrame({"extra": ["x"], **{name: pl.Series([None], dtype=kind) for name, kind in reversed(KPIS.items())}})
+    frame = pl.DataFrame({"extra": ["x"], **{name: pl.Series([None], dtype=kind) for name, kind in reversed(list(KPIS.items()))}})
 
     assert check_frame(frame, KPIS, name="kpis").columns == [*KPIS, "extra"]
 

@@ -27,7 +27,7 @@ def test_what_travels_cannot_be_changed_on_its_way() -> None:
 
 def test_only_the_action_of_a_decision_may_be_given_by_position() -> None:
     with pytest.raises(TypeError):
-        Decision("reset_cell", "c1", 0.9)  # type: ignore[misc, call-arg]
+        Decision("reset_cell", "c1", 0.9)  # type: ignore[call-arg]
 
     assert [f.name for f in fields(Decision) if not f.kw_only] == ["action"]
 
@@ -57,7 +57,7 @@ def test_a_row_says_which_column_it_does_not_have() -> None:
 
 
 def test_a_row_does_not_copy_the_frame_it_is_read_from() -> None:
-    columns = {"entity": ["c1"], "prb": [0.5]}
+    columns: dict[str, list[object]] = {"entity": ["c1"], "prb": [0.5]}
     row = Row(columns, 0)
 
     columns["prb"][0] = 0.7

@@ -29,7 +29,7 @@ def test_a_code_that_stands_in_no_list_is_unknown_and_never_counted(closure: str
 )
 def test_a_code_in_two_lists_is_refused_by_name(lists: dict[str, tuple[str, ...]]) -> None:
     with pytest.raises(WorkflowError, match="stands in two lists") as refused:
-        TicketOutcome(**lists)
+        TicketOutcome(**lists)  # type: ignore[arg-type]
 
     assert refused.value.where == "feedback"
 

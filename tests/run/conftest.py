@@ -28,7 +28,7 @@ def values(weeks: float, *, seed: int, kpi: str = "volume") -> np.ndarray[Any, n
     random = np.random.default_rng([seed, sum(kpi.encode())])
     hours = np.arange(int(weeks * 168))
     shape = 100 + 60 * np.sin((hours % 24 - 8) / 24 * 2 * np.pi) - 25 * ((hours // 24) % 7 >= 5)
-    return np.maximum(shape * random.normal(1, 0.05, len(hours)), 0.0)
+    return np.asarray(np.maximum(shape * random.normal(1, 0.05, len(hours)), 0.0))
 
 
 def kpis(weeks: float = 6, *, elements: tuple[str, ...] = ("a", "b"), names: tuple[str, ...] = ("volume",), seed: int = 1, outage: bool = True) -> pl.DataFrame:

@@ -80,7 +80,7 @@ def test_live_scores_are_those_of_history(steps: list[Step], facts: Facts, bound
 def test_live_decisions_are_those_of_a_replay_with_the_same_fit(steps: list[Step], workflow: Workflow, facts: Facts, bound: Features, fitted: Fitted) -> None:
     first, last = steps[0].rows["at"].min(), steps[-1].rows["at"].max()
     rows = history(bound, facts)
-    judged = rows["at"].is_between(first, last)  # type: ignore[arg-type]
+    judged = rows["at"].is_between(first, last)
 
     past = decide(workflow, rows.filter(judged), fitted.score(rows)[judged.to_numpy()], level=lambda _at: LEVEL, state=State(), mode="live", release="r1")
 

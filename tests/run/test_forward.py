@@ -20,6 +20,12 @@ from trunkline.run.forward import LEAST_SLOTS, judged_from, walk
 HOUR = timedelta(hours=1)
 
 
+def earliest(rows: pl.DataFrame) -> datetime:
+    found = rows["at"].min()
+    assert isinstance(found, datetime)
+    return found
+
+
 @pytest.fixture(scope="module")
 def rows(facts: Facts) -> pl.DataFrame:
     return history(Features(entity="element", every="1h", columns={"kpis": each_kpi()}).bind(["volume"]), facts)
@@ -34,7 +40,7 @@ class Spy:
     lookback: timedelta = timedelta(hours=3)
 
     def fit(self, rows: pl.DataFrame, **_: Any) -> Spy:
-        self.shown.append((rows["at"].min(), rows["at"].max(), rows["known_at"].max()))  # type: ignore[arg-type]
+        self.shown.append((earliest(rows), rows["at"].max(), rows["known_at"].max()))  # type: ignore[arg-type]
         return self
 
     def score(self, rows: pl.DataFrame) -> Any:
@@ -42,7 +48,7 @@ class Spy:
 
 
 def test_each_fit_sees_only_what_was_emitted_before_it_begins_to_score(rows: pl.DataFrame, context: Context) -> None:
-    spy, start = Spy(), rows["at"].min() + timedelta(weeks=2)  # type: ignore[operator]
+    spy, start = Spy(), earliest(rows) + timedelta(weeks=2)
 
     scored = walk(spy, rows, context=context, start=start, emitted_after=timedelta(minutes=10), window=timedelta(weeks=3))
 
@@ -54,7 +60,7 @@ def test_each_fit_sees_only_what_was_emitted_before_it_begins_to_score(rows: pl.
 
 
 def test_stretches_follow_one_another_and_score_every_row_from_the_start_once(rows: pl.DataFrame, context: Context) -> None:
-    start = rows["at"].min() + timedelta(weeks=2)  # type: ignore[operator]
+    start = earliest(rows) + timedelta(weeks=2)
 
     scored = walk(Spy(), rows, context=context, start=start)
 
@@ -63,11 +69,11 @@ def test_stretches_follow_one_another_and_score_every_row_from_the_start_once(ro
     assert np.isfinite(scored.scores[judged]).all()
     assert [a.end for a in scored.stretches[:-1]] == [b.begin for b in scored.stretches[1:]]
     assert scored.frame.height == judged.sum()
-    assert scored.frame["at"].min() == start
+    assert earliest(scored.frame) == start
 
 
 def test_what_comes_later_changes_no_score(rows: pl.DataFrame, context: Context) -> None:
-    start = rows["at"].min() + timedelta(weeks=2)  # type: ignore[operator]
+    start = earliest(rows) + timedelta(weeks=2)
     cut = start + timedelta(days=10, hours=5)
 
     whole = walk(Harmonic(), rows, context=context, start=start, seed=4)
@@ -80,7 +86,7 @@ def test_what_comes_later_changes_no_score(rows: pl.DataFrame, context: Context)
 
 
 def test_the_same_seed_gives_the_same_scores(rows: pl.DataFrame, context: Context) -> None:
-    start = rows["at"].min() + timedelta(weeks=4)  # type: ignore[operator]
+    start = earliest(rows) + timedelta(weeks=4)
 
     once, twice = (walk(Harmonic(), rows, context=context, start=start, seed=4).scores for _ in range(2))
 
@@ -88,7 +94,7 @@ def test_the_same_seed_gives_the_same_scores(rows: pl.DataFrame, context: Contex
 
 
 def test_a_finding_is_explained_by_the_fit_that_scored_it(rows: pl.DataFrame, context: Context, outage: tuple[datetime, datetime]) -> None:
-    scored = walk(Harmonic(), rows, context=context, start=rows["at"].min() + timedelta(weeks=2))  # type: ignore[operator]
+    scored = walk(Harmonic(), rows, context=context, start=earliest(rows) + timedelta(weeks=2))
 
     reasons = scored.explain("a", outage[0] + 2 * HOUR)
 
@@ -122,7 +128,7 @@ def grid(slots: int, *, every: timedelta = HOUR) -> pl.DataFrame:
 def test_judging_begins_when_enough_has_been_seen(slots: int, every: timedelta, after: timedelta) -> None:
     frame = grid(slots, every=every)
 
-    assert judged_from(frame, every=every) - frame["at"].min() == after  # type: ignore[operator]
+    assert judged_from(frame, every=every) - earliest(frame) == after
 
 
 @pytest.mark.parametrize("slots", [1, 2, 47, 95])
@@ -143,21 +149,21 @@ def test_nothing_at_all_is_too_little() -> None:
 @pytest.mark.parametrize("hours", [-5, 0, 47, 24 * 7, 24 * 9])
 def test_a_beginning_that_was_asked_for_and_cannot_be_says_from_when_it_can(hours: int) -> None:
     frame = grid(24 * 7)
-    asked = frame["at"].min() + hours * HOUR  # type: ignore[operator]
+    asked = earliest(frame) + hours * HOUR
 
     with pytest.raises(BadInput, match="Judging cannot begin at") as refused:
         judged_from(frame, every=HOUR, asked=asked)
 
     assert refused.value.where == "--from"
-    assert f"{frame['at'].min() + 48 * HOUR:%Y-%m-%d %H:%M}" in refused.value.allowed  # type: ignore[operator]
-    assert judged_from(frame, every=HOUR, asked=frame["at"].min() + 48 * HOUR) == frame["at"].min() + 48 * HOUR  # type: ignore[operator]
+    assert f"{earliest(frame) + 48 * HOUR:%Y-%m-%d %H:%M}" in refused.value.allowed
+    assert judged_from(frame, every=HOUR, asked=earliest(frame) + 48 * HOUR) == earliest(frame) + 48 * HOUR
 
 
 def test_progress_is_told_up_to_the_end(rows: pl.DataFrame, context: Context) -> None:
     shares: list[float] = []
     told: Callable[[float], None] = shares.append
 
-    walk(Spy(), rows, context=context, start=rows["at"].min() + timedelta(weeks=2), progress=told)  # type: ignore[operator]
+    walk(Spy(), rows, context=context, start=earliest(rows) + timedelta(weeks=2), progress=told)
 
     assert shares == sorted(shares)
     assert shares[-1] == 1.0

@@ -63,7 +63,9 @@ def test_a_coarser_grid_may_be_asked_for_and_a_finer_one_cannot_be(loaded: Store
 
 def test_as_of_an_instant_only_what_was_known_is_there(loaded: Store, workflow: Workflow) -> None:
     whole = gather(loaded, workflow).facts.kpis
-    until = whole["known_at"].min() + timedelta(days=3)  # type: ignore[operator]
+    first = whole["known_at"].min()
+    assert isinstance(first, datetime)
+    until = first + timedelta(days=3)
 
     found = gather(loaded, workflow, until=until).facts.kpis
 

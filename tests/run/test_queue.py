@@ -416,6 +416,6 @@ def test_whatever_people_do_in_whatever_order_the_state_is_one_that_may_follow(w
     def made(folder: Path, clock: Any) -> Store:
         return open_store(folder / "w", config.read(folder / "w", flags={"keys": str(folder / "keys")}, environment={}), clock=clock, create=True)
 
-    Life.workflow, Life.made = workflow, staticmethod(made)  # type: ignore[method-assign, assignment]
+    Life.workflow, Life.made = workflow, staticmethod(made)
 
     run_state_machine_as_test(Life, settings=settings(max_examples=15, stateful_step_count=20, deadline=None))

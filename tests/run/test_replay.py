@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -215,11 +216,11 @@ def test_faults_from_before_judging_are_not_counted(workflow: Workflow, facts: F
 def test_what_is_said_soon_after_a_fault_is_neither_hit_nor_false(whole: Replay) -> None:
     finding = whole.findings[0]
     alone = replace_findings(whole.speakers[0], finding)
-    span = {"begin": whole.judged_from, "until": whole.judged_from + WEEK}
+    count = partial(tally, alone, begin=whole.judged_from, until=whole.judged_from + WEEK)
 
-    just_over = tally(alone, faults((finding.entity, finding.at - 5 * HOUR, finding.at - HOUR)), **span)
-    long_over = tally(alone, faults((finding.entity, finding.at - 50 * HOUR, finding.at - 20 * HOUR)), **span)
-    during = tally(alone, faults((finding.entity, finding.at, finding.at + HOUR)), **span)
+    just_over = count(faults((finding.entity, finding.at - 5 * HOUR, finding.at - HOUR)))
+    long_over = count(faults((finding.entity, finding.at - 50 * HOUR, finding.at - 20 * HOUR)))
+    during = count(faults((finding.entity, finding.at, finding.at + HOUR)))
 
     assert (just_over.found.hits, just_over.false_per_week) == (0, 0.0)
     assert (long_over.found.hits, long_over.false_per_week) == (0, 0.5)  # one in one week, of two elements

@@ -65,10 +65,17 @@ def check(files: tuple[Path, ...], zone: str | None, every: str | None, as_json:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--zone", help="IANA zone of its times.")
 def map_(file: Path, zone: str | None) -> None:
-    """Guess the column map of a CSV or Parquet FILE and print it as TOML, each choice with its reason, to be edited."""
+    """Print a map of FILE as TOML, to be edited: the guessed columns of a CSV or Parquet file, or of a measurement file
+    the counters that no map knows, each with the closest known one.
+    """
     from dataclasses import replace
 
-    from trunkline.data import column_map, guess
+    from trunkline.data import column_map, guess, sniff
+    from trunkline.run.counter_map import skeleton
+
+    if sniff.kind(file) == "pm_xml":
+        click.echo(skeleton(file))
+        return
 
     found = guess.guess(file)
     click.echo(column_map.to_toml(replace(found, zone=zone) if zone else found))

@@ -125,7 +125,7 @@ def load_maps(*folders: str | Path) -> dict[str, CounterMap]:
     maps: dict[str, CounterMap] = {}
     for folder in (SHIPPED, *map(Path, folders)):
         if not folder.is_dir():
-            raise BadInput(f"There is no folder '{folder}' to load counter maps from.")
+            raise BadInput(f"There is no folder '{folder}' to load counter maps from.", allowed="a folder of .toml files, one for each vendor and technology")
         for path in sorted(folder.glob("*.toml")):
             if path.stem in maps:
                 raise BadInput(f"Two counter maps are called '{path.stem}'.", where=f"{maps[path.stem].path} and {path}", next_step="Rename one of the files.")

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 
 import polars as pl
 
-from trunkline.core.clock import duration
+from trunkline.core.clock import duration, duration_text
 from trunkline.core.errors import BadFile, BadInput, UnknownName
 from trunkline.core.frames import RECORDS
 from trunkline.data import column_map, counters, events, guess, inventory, pm_xml, series, sniff
@@ -71,6 +71,8 @@ class Loaded:
     files: tuple[FileReport, ...]
     unmapped: pl.DataFrame
     """Counters without a map entry: object class, counter, how many values. They are kept under the vendor's name."""
+    counted_after: str = ""
+    """How long after its period a measurement file counts as known, where no arrival was recorded."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -82,6 +84,8 @@ class Loaded:
             for n in [sum(f.state == "seen before" for f in self.files)]
             if n
         ]
+        if counts["pm_xml"] and self.counted_after:
+            said.append(f"No arrival was recorded: measurement files count as known {self.counted_after} after their period's end.")
         aside = sum(f.quarantined for f in self.files)
         said += [f"{aside} record(s) could not be used and lie in the quarantine with line and reason: trunkline data quarantine."] if aside else []
         said += [f"{f.path}: {note}" for f in self.files if f.state == "refused" for note in f.notes]
@@ -174,7 +178,8 @@ class _Loading:
             if progress:
                 progress("reading files", number / len(paths))
         self.flush()
-        return Loaded(files=tuple(self.reports), unmapped=_counted(self.unmapped))
+        after = duration_text(self.delay) if self.options.arrival == "period end" and self.options.received_at is None else ""
+        return Loaded(files=tuple(self.reports), unmapped=_counted(self.unmapped), counted_after=after)
 
     def catch_up(self) -> None:
         """Read again what an earlier load took in and did not get to keep."""

@@ -169,7 +169,38 @@ def outcome(store: Store, decision: str, verdict: str, *, by: str, note: str = "
             catalogue.add(connection, catalogue.outcomes, decision=said.decision, verdict=said.verdict, at=said.at, by=said.by, note=said.note)
             snapshot = {"snapshot": row["body"]} if verdict == "wrong" else {}
             store.journal.append("outcome", {**plain(said), **snapshot}, connection)
+    if not dry_run:
+        publish_outcomes(store)
     return said
+
+
+def publish_outcomes(store: Store) -> int:
+    """Outcomes come back as Records: each becomes an event of its element, of kind "outcome"; says how many were new.
+
+    The lake remembers how far this got, so an outcome said just before a crash is published by the next one.
+    """
+    done = store.lake.transaction("events", "outcomes") or 0
+    table = catalogue.outcomes
+    new = catalogue.rows(store.engine, table, table.c.n > done, order_by=table.c.n)
+    about = {row["id"]: row for row in catalogue.rows(store.engine, catalogue.decisions)} if new else {}
+    events = [
+        {
+            "event_id": f"outcome-{one['decision']}",
+            "element": about[one["decision"]]["target"],
+            "kind": "outcome",
+            "severity": None,
+            "text": one["verdict"],
+            "start": about[one["decision"]]["at"],
+            "end": about[one["decision"]]["until"],
+            "known_at": one["at"],
+            "source": f"decision {one['decision']}",
+            "region": store.configuration.settings.region,
+        }
+        for one in new
+    ]
+    if events:
+        store.lake.append("events", pl.DataFrame(events, schema=dict(store.lake.layout("events").columns)), transaction=("outcomes", new[-1]["n"]))
+    return len(events)
 
 
 def show(store: Store, decision: str) -> Recorded:

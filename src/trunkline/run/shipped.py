@@ -33,7 +33,11 @@ def find(name: str | Path) -> Workflow:
         return _from_file(Path(name))
     found = registry.load("workflows", str(name))
     if not isinstance(found, Workflow):
-        raise WorkflowError(f"What is registered as '{name}' is no Workflow but {type(found).__name__}.")
+        raise WorkflowError(
+            f"What is registered as '{name}' is no Workflow but {type(found).__name__}.",
+            where=f"entry point {registry.names('workflows')[str(name)].value} in trunkline.workflows",
+            allowed="workflow = Workflow(...)",
+        )
     return found
 
 
