@@ -6,6 +6,7 @@ import ast
 import inspect
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,9 +113,10 @@ class Raise(NamedTuple):
     answers: set[str | None]
 
 
-def _nodes() -> Iterator[tuple[Path, ast.AST]]:
-    for path in sorted(ROOT.rglob("*.py")):
-        yield from ((path.relative_to(ROOT), node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+@cache
+def _nodes() -> list[tuple[Path, ast.AST]]:
+    trees = ((path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(ROOT.rglob("*.py")))
+    return [(path, node) for path, tree in trees for node in ast.walk(tree) if isinstance(node, ast.Raise | ast.Call)]
 
 
 def _raises() -> Iterator[Raise]:

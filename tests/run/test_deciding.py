@@ -14,7 +14,7 @@ from trunkline import Decision, Guardrail, Row, Workflow
 from trunkline.core.frames import TIME
 from trunkline.core.values import Reason
 from trunkline.decisions import State
-from trunkline.run.deciding import LEARN_LEVEL_FROM, decide, level_at_word, level_over_time
+from trunkline.run.deciding import LEARN_LEVEL_FROM, decide, level_at_word, level_over_time, telling
 
 AT = datetime(2026, 11, 20, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -107,12 +107,20 @@ def test_reasons_come_in_the_order_the_workflow_gives_then_in_the_models(workflo
     def say(row: Row, score: float) -> Decision:
         return Decision("look", target=row["element"], confidence=score, because=("drops", "volume"))
 
-    told = tuple(Reason(column=name, text=name, weight=w) for name, w in (("prb", 0.6), ("volume", 0.3), ("drops", 0.1)))
+    told = tuple(Reason(column=name, text=name, weight=w) for name, w in (("prb", 0.5), ("volume", 0.3), ("drops", 0.2)))
     frame, scores = rows(a=[0.995])
 
     (finding,) = decide(replace(workflow, decide=say), frame, scores, level=at_level(), state=State(), mode="live", explain=lambda *_: told).findings
 
     assert [r.column for r in finding.decision.reasons] == ["drops", "volume", "prb"]
+
+
+def test_reasons_that_carry_little_are_left_out() -> None:
+    told = tuple(Reason(column=f"kpi_{n}", text="", weight=w) for n, w in enumerate((0.5, 0.2, 0.09, 0.11)))
+
+    assert [r.column for r in telling(told)] == ["kpi_0", "kpi_1", "kpi_3"]
+    assert len(telling(tuple(Reason(column=str(n), text="", weight=0.1) for n in range(9)))) == 5
+    assert telling(()) == ()
 
 
 def test_only_what_goes_out_is_explained(workflow: Workflow) -> None:
