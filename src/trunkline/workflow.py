@@ -30,6 +30,9 @@ from trunkline.rollout.plan import Shadow
 FORMAT = 1
 """Raised when the meaning of a workflow's hash changes; a new optional field does not change it."""
 
+USER_MODULE = "trunkline_user_"
+"""How the modules of workflow files are called, so that they never meet a package of that name."""
+
 Decide = Callable[[Row, float], Decision | None]
 CONTROLS = ("advise", "approve", "auto")
 
@@ -159,6 +162,15 @@ class Workflow:
             return Path(path).resolve().parent
         written_in: Path = self.__dict__["_written_in"]  # decide is a ready-made part
         return written_in
+
+    @property
+    def called(self) -> str:
+        """What commands call it: its name where it is registered, the path of its file where it was loaded from one."""
+        path = inspect.getsourcefile(self.decide) if inspect.isfunction(self.decide) else None
+        if path is None or not getattr(self.decide, "__module__", "").startswith(USER_MODULE):
+            return self.name
+        here = Path(path).resolve()
+        return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)
 
     @property
     def runbook(self) -> Path:

@@ -9,6 +9,8 @@ import click
 from trunkline.cli.output import as_json, by, dry_run, print_json, reason, say, table
 from trunkline.core.values import rarity
 
+queue_states = ("open", "approved", "rejected", "expired", "shadow", "replayed", "advised")
+
 
 @click.group("decision")
 def command() -> None:
@@ -16,7 +18,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--state", default="open", show_default=True, help="open, approved, rejected, expired, shadow, replayed, advised; 'all' for every one.")
+@click.option("--state", default="open", show_default=True, type=click.Choice([*queue_states, "all"]), help="Which; 'all' for every one.")
 @click.option("--workflow", help="Only of this workflow.")
 @click.option("--limit", default=30, show_default=True)
 @as_json

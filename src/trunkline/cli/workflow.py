@@ -217,6 +217,10 @@ def replay(
     from trunkline.run.truth import read_truth
 
     known = None if truth is None else read_truth(truth, zone=zone)
+    if not files and Path(name).is_file() and not name.endswith(".py"):
+        raise click.UsageError(f"Which workflow? Write: trunkline workflow replay kpi-anomaly {name}")
+    if not files and not (workspace / "trunkline.db").is_file():
+        raise click.UsageError(f"Which files? Write: trunkline workflow replay {name} YOUR.csv (without files it replays the data of a workspace).")
     with progress() as told:
         if files:
             options = Options(column_map=column_map, zone=zone, every=every, arrival="file time" if file_time else "period end")
@@ -259,10 +263,18 @@ def _tell(result: Any, page: Path) -> None:
     say(f"{result.workflow.name}: a replay, acted on by nobody.", *(f"  {line}" for line in replay_report.says(result)))
     strongest = sorted(result.findings, key=lambda f: -f.decision.confidence)[:10]
     rows = [
-        (f.entity, f"{f.at:%Y-%m-%d %H:%M}", rarity(f.decision.confidence), "; ".join(r.text for r in f.decision.reasons[:2]), ", ".join(result.said_too(f)))
+        (
+            f.entity,
+            replay_report.short_local(f.at, result.context.zone_of(f.entity)),
+            rarity(f.decision.confidence),
+            "; ".join(r.text for r in f.decision.reasons[:2]),
+            ", ".join(result.said_too(f)),
+        )
         for f in strongest
     ]
-    table(["element", "at (UTC)", "by itself", "why", "said too by"], rows, empty="It would have said nothing.")
+    table(["element", "local time", "by itself", "why", "said too by"], rows, empty="It would have said nothing.")
+    if len(result.findings) > len(strongest):
+        say(f"  {len(result.findings) - len(strongest)} more stand in the report.")
     for name, tallies in ((result.truth_is, result.against_truth), ("hidden faults (simulated, in a copy of your data)", result.self_test)):
         table(
             [name, "found [95 % interval]", "other findings per element-week"],

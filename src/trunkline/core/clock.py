@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from trunkline.core.errors import BadInput
 
@@ -71,7 +71,10 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
-        raise BadInput(f"There is no time zone '{name}'.", allowed="an IANA name such as 'Europe/Rome' or 'UTC'") from unknown
+        close = next((known for known in sorted(available_timezones()) if known.rpartition("/")[2].lower() == name.lower().replace(" ", "_")), "")
+        raise BadInput(
+            f"There is no time zone '{name}'.", allowed="an IANA name such as 'Europe/Rome' or 'UTC'", next_step=f"Did you mean '{close}'?" if close else ""
+        ) from unknown
 
 
 def hour_of_week(at: datetime, where: ZoneInfo) -> int:

@@ -380,11 +380,17 @@ def _value_column(column: str, found: table.Table, all_columns: list[str]) -> Va
     return ValueColumn(column, name=name, unit=unit, aggregate=_aggregate(name, unit, found)[0])
 
 
+_RARE = re.compile(r"drop|loss|lost|fail|error|bler|abort|abnormal|block|reject|cadut|perd|ausf|verlust|chute|échec|caíd", re.IGNORECASE)
+"""Words for what should hardly ever happen, in the languages headers are written in."""
+
+
 def _not_percent(value: ValueColumn, sample: pl.DataFrame, decimal: Literal[".", ","]) -> ValueColumn:
     """A header that says percent above values that never pass 1: they are shares."""
     if value.unit != "%" or (sample[value.column].dtype == pl.String and sample[value.column].str.contains("%", literal=True).any()):
         return value
     told = numbers.parse(sample[value.column], decimal)[0].drop_nulls()
+    if _RARE.search(value.column):
+        return value  # a healthy drop rate is below one per cent: its header is believed
     is_share = len(told) >= 50 and bool(told.is_between(0, 1).all()) and told.n_unique() > 10
     return replace(value, unit="1") if is_share else value
 

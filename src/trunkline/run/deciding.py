@@ -15,6 +15,7 @@ import polars as pl
 
 from trunkline.core.canonical import content_hash
 from trunkline.core.clock import duration
+from trunkline.core.errors import WorkflowError
 from trunkline.core.values import Decision, Reason, Row
 from trunkline.decisions.guardrail import State
 from trunkline.workflow import Workflow
@@ -85,7 +86,7 @@ def decide(
             if np.isnan(score):
                 done.counts["cannot judge"] += 1
                 continue
-            said = workflow.decide(row, score)
+            said = _asked(workflow, row, score)
             if said is None:
                 done.counts["none"] += 1
             else:
@@ -106,6 +107,26 @@ def decide(
     return done
 
 
+def _asked(workflow: Workflow, row: Row, score: float) -> Decision | None:
+    """What the workflow's own function says; where it fails, the row and the line are named."""
+    assert workflow.decide is not None
+    try:
+        said = workflow.decide(row, score)
+    except Exception as broken:
+        trace = broken.__traceback__
+        while trace and trace.tb_next:
+            trace = trace.tb_next
+        line = f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}" if trace else "decide"
+        raise WorkflowError(
+            f"decide of '{workflow.name}' failed on the row of {row['entity']} at {row['at']:%Y-%m-%d %H:%M} UTC: {type(broken).__name__}: {broken}.",
+            where=line,
+            next_step="Values may be None where nothing is known; columns are those of: trunkline feature list",
+        ) from broken
+    if said is not None and not isinstance(said, Decision):
+        raise WorkflowError(f"decide of '{workflow.name}' gave {said!r}.", allowed="a Decision, or None to say nothing")
+    return said
+
+
 def _finished(one: Decision, explain: Explain | None) -> Decision:
     assert one.at is not None
     reasons = telling(explain(one.target, one.at)) if explain else ()
@@ -119,8 +140,16 @@ def telling(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     """The reasons that carry the score: at most five, none with less than a fifth of the first one's weight."""
     if not reasons:
         return ()
-    most = max(r.weight for r in reasons)
-    return tuple(r for r in reasons if r.weight >= TELLING * most)[:5]
+    off = tuple(r for r in reasons if not _as_usual(r)) or reasons[:1]
+    most = max(r.weight for r in off)
+    return tuple(r for r in off if r.weight >= TELLING * most)[:5]
+
+
+def _as_usual(reason: Reason) -> bool:
+    """Whether value and usual value are the same to a reader: within one in a hundred."""
+    if reason.value is None or reason.usual is None:
+        return False
+    return abs(reason.value - reason.usual) < 0.01 * max(abs(reason.usual), 1e-12)
 
 
 def _slots(rows: pl.DataFrame, scores: npt.NDArray[np.float64]) -> Iterator[tuple[datetime, Callable[[str], Iterator[tuple[Row, float]]]]]:
@@ -143,7 +172,7 @@ def confidences(workflow: Workflow, rows: pl.DataFrame, scores: npt.NDArray[np.f
     columns: Mapping[str, list[Any]] = rows.to_dict(as_series=False)
     word, said = workflow.features.entity, np.zeros(rows.height)
     for i in np.flatnonzero(np.isfinite(scores)).tolist():
-        one = workflow.decide(Row(columns, i, entity=word), float(scores[i]))
+        one = _asked(workflow, Row(columns, i, entity=word), float(scores[i]))
         said[i] = 0.0 if one is None else one.confidence
     return rows.select("entity", "at").with_columns(confidence=pl.Series(said))
 

@@ -88,7 +88,7 @@ def gather(
     """
     assert workflow.features is not None
     view = view_for(store, workflow)
-    records = view.read("measurements", None if computed is None else ["name", "object_class", "period_s"])
+    records = view.read("measurements", None if computed is None else ["element", "name", "object_class", "period_s"])
     if records.is_empty():
         raise TooLittleData("There are no measurements to look at.", next_step="trunkline data load FILES")
     optional = {name: view.read(name).drop("region") for name in ("events", "relations") if name in view.products}
@@ -142,16 +142,22 @@ def _with_lacking(computed: pl.DataFrame, features: Features) -> tuple[pl.DataFr
         raise BadInput(
             f"The workflow looks at {', '.join(lacking)}, and the data have none of them.",
             where=f"the data have {', '.join(sorted(there)[:12])}{' …' if len(there) > 12 else ''}",
-            next_step=f"Say which of yours is meant: --kpi {'='.join(_most_alike(lacking, sorted(there)))}",
+            next_step=f"Say which of yours is meant: --kpi {_most_alike(lacking, sorted(there))}",
         )
     never = computed.head(1).select(pl.all().exclude("kpi", "value", "status")).join(pl.DataFrame({"kpi": lacking}), how="cross")
     never = never.with_columns(value=pl.lit(None, dtype=pl.Float64), status=pl.lit("missing")).select(computed.columns)
     return pl.concat([computed, never]), [f"The data have no KPI {', '.join(lacking)}; what depends on it was not judged."]
 
 
-def _most_alike(wanted: list[str], there: list[str]) -> tuple[str, str]:
-    pairs = [(a, b) for a in wanted for b in there]
-    return max(pairs, key=lambda pair: SequenceMatcher(None, pair[0].lower(), pair[1].lower()).ratio())
+def _most_alike(wanted: list[str], there: list[str]) -> str:
+    """WANTED=GIVEN for the pair most alike, to be typed; YOURS where none is alike."""
+
+    def alike(pair: tuple[str, str]) -> float:
+        return SequenceMatcher(None, pair[0].lower(), pair[1].lower()).ratio()
+
+    best = max(((a, b) for a in wanted for b in there), key=alike, default=(wanted[0], ""))
+    given = best[1] if alike(best) > 0.5 else "YOURS"
+    return f"'{best[0]}={given}'" if " " in given else f"{best[0]}={given}"
 
 
 def _on_grid(features: Features, records: pl.DataFrame, every: timedelta | None) -> tuple[Features, list[str]]:
@@ -169,6 +175,14 @@ def _on_grid(features: Features, records: pl.DataFrame, every: timedelta | None)
             f"Slots of {duration_text(chosen)} instead of the workflow's own {duration_text(features.every)}, because the data come every {duration_text(finest)}."
         )
         features = Features(entity=features.entity, every=chosen, columns=features.columns, delay=features.delay)
+    coarse = records.filter(pl.col("period_s") > chosen.total_seconds())
+    if not coarse.is_empty() and "element" in coarse.columns:
+        names = sorted(coarse["element"].unique())
+        longest = duration_text(timedelta(seconds=int(coarse["period_s"].max() or 0)))  # type: ignore[arg-type]
+        shown = f"{', '.join(names[:4])}{' …' if len(names) > 4 else ''}"
+        notes.append(
+            f"{len(names)} element(s) come less often than every {duration_text(chosen)} and are not judged: {shown}. --every {longest} takes them in."
+        )
     return features, notes
 
 

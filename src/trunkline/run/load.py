@@ -71,6 +71,8 @@ class Loaded:
     files: tuple[FileReport, ...]
     unmapped: pl.DataFrame
     """Counters without a map entry: object class, counter, how many values. They are kept under the vendor's name."""
+    folder: str = ""
+    """The workspace that holds what was put aside; empty where nothing was kept."""
     counted_after: str = ""
     """How long after its period a measurement file counts as known, where no arrival was recorded."""
 
@@ -87,7 +89,8 @@ class Loaded:
         if counts["pm_xml"] and self.counted_after:
             said.append(f"No arrival was recorded: measurement files count as known {self.counted_after} after their period's end.")
         aside = sum(f.quarantined for f in self.files)
-        said += [f"{aside} record(s) could not be used and lie in the quarantine with line and reason: trunkline data quarantine."] if aside else []
+        kept = f" and lie in the quarantine with line and reason: trunkline -w {self.folder} data quarantine" if self.folder else ""
+        said += [f"{aside} record(s) could not be used{kept}."] if aside else []
         said += [f"{f.path}: {note}" for f in self.files if f.state == "refused" for note in f.notes]
         left = [Path(f.path).name for f in self.files if f.state == "left out"]
         said += [f"Left out, because they are no data: {', '.join(left[:6])}{' …' if len(left) > 6 else ''}."] if left else []
@@ -113,7 +116,7 @@ class Loaded:
 
 
 def paths_of(files: Iterable[str | Path]) -> list[Path]:
-    """The files meant: each as given, of a folder all that lie in it, sorted.
+    """The files meant: each as given, of a folder all that lie in it but what a workspace keeps, sorted.
 
     Raises
     ------
@@ -123,7 +126,8 @@ def paths_of(files: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for given in map(Path, files):
         if given.is_dir():
-            found += sorted(p for p in given.rglob("*") if p.is_file() and not p.name.startswith("."))
+            own = [db.parent for db in given.rglob("trunkline.db")]
+            found += sorted(p for p in given.rglob("*") if p.is_file() and not p.name.startswith(".") and not any(p.is_relative_to(w) for w in own))
         elif given.exists():
             found.append(given)
         else:
@@ -179,7 +183,7 @@ class _Loading:
                 progress("reading files", number / len(paths))
         self.flush()
         after = duration_text(self.delay) if self.options.arrival == "period end" and self.options.received_at is None else ""
-        return Loaded(files=tuple(self.reports), unmapped=_counted(self.unmapped), counted_after=after)
+        return Loaded(files=tuple(self.reports), unmapped=_counted(self.unmapped), folder="" if self.dry_run else str(self.store.folder), counted_after=after)
 
     def catch_up(self) -> None:
         """Read again what an earlier load took in and did not get to keep."""

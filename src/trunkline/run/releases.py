@@ -64,7 +64,7 @@ def forward(store: Store, workflow: Workflow, *, release: str | None, by: str, r
             raise NotAllowed(
                 f"Release {row['id']} was trained for another definition of '{workflow.name}'.",
                 where=f"workflow hash {workflow.hash[:12]}, the release's {row['body']['hash'][:12]}",
-                next_step=f"trunkline workflow train {workflow.name}",
+                next_step=f"trunkline workflow train {workflow.called}",
             )
         state = next_state(row["state"], verdict=row["verdict"], waiver=waiver)
         if state == "live":
@@ -81,7 +81,7 @@ def _seen_enough(row: Mapping[str, Any], workflow: Workflow, *, at: datetime, wa
         raise NotAllowed(
             f"Release {row['id']} is in shadow since {row['changed_at']:%Y-%m-%d %H:%M} UTC; the workflow asks for {workflow.rollout.of} of it.",
             allowed=f"from {row['changed_at'] + asked:%Y-%m-%d %H:%M} UTC on, or with a named waiver",
-            next_step=f"trunkline workflow run {workflow.name} lets it judge beside you; or --waiver 'NAME: reason'",
+            next_step=f"trunkline workflow run {workflow.called} lets it judge beside you; or --waiver 'NAME: reason'",
         )
 
 

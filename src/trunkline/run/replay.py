@@ -83,6 +83,20 @@ class Replay:
     baseline_used: Mapping[str, int]
     """How many series were judged by "week", "day" or "level"."""
     notes: tuple[str, ...] = ()
+    self_test_asked: bool = True
+
+    @property
+    def judged_share(self) -> float:
+        """Share of the rows since judging began that the workflow's model could judge."""
+        scored = self.speakers[0].scored
+        here = (scored.rows["at"] >= self.judged_from).to_numpy()
+        return float(np.isfinite(scored.scores[here]).mean()) if here.any() else 0.0
+
+    @property
+    def allowed_per_shift(self) -> float:
+        """Items a shift may hold: what people can work, or what the elements may cost where that is less."""
+        rail = self.workflow.guardrail
+        return min(rail.items_per_shift, rail.per_element_week * self.elements * (duration(rail.shift) / timedelta(weeks=1)))
 
     @property
     def findings(self) -> list[Finding]:
@@ -185,7 +199,8 @@ def replay(
     open_ended = None
     if truth is None and came_true is not None:
         truth, open_ended = came_true
-    known = () if truth is None else tuple(tally(one, truth.filter(pl.col("end") >= begin), begin=begin, until=until, unknown=open_ended) for one in speakers)
+    judged_truth = None if truth is None else truth.filter((pl.col("end") >= begin) & pl.col("entity").is_in(rows["entity"].unique().implode()))
+    known = () if judged_truth is None else tuple(tally(one, judged_truth, begin=begin, until=until, unknown=open_ended) for one in speakers)
     fitted = speakers[0].scored.stretches[-1].fitted
     used = Counter(getattr(fitted, "baseline_used", {}).values())
     return Replay(
@@ -200,12 +215,24 @@ def replay(
         truth_is="what came true" if open_ended is not None else "faults you know of",
         context=context,
         baseline_used=dict(used),
+        self_test_asked=self_test,
+        notes=_about_truth(truth, rows, begin) if came_true is None else (),
     )
 
 
 def foretold(_at: datetime) -> float:
     """The level of a forecast: decide's own word is enough. A past full of true forecasts must not raise it."""
     return 0.0
+
+
+def _about_truth(truth: pl.DataFrame | None, rows: pl.DataFrame, begin: datetime) -> tuple[str, ...]:
+    """Known faults that could not be found because they are not in what was judged."""
+    if truth is None:
+        return ()
+    strange = sorted(set(truth["entity"]) - set(rows["entity"]))
+    early = truth.filter(pl.col("end") < begin).height
+    notes = [f"Known faults name elements that are not in the data: {', '.join(strange[:5])}{' …' if len(strange) > 5 else ''}."] if strange else []
+    return (*notes, *([f"{early} of the known faults end before judging began and do not count."] if early else []))
 
 
 def dummies(model: Any, seed: int) -> list[tuple[str, Any]]:

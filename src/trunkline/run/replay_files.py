@@ -59,7 +59,7 @@ def replay_files(
     """
     out = Path(out)
     workflow = shipped.find(name)
-    listed = paths_of(files)
+    listed = [path for path in paths_of(files) if not path.resolve().is_relative_to(out.resolve())]
     chosen = replace(options or Options(), assume_zone=(options.assume_zone if options and options.assume_zone else "UTC"))
     told = progress or (lambda _step, _share: None)
     content = sha256("\n".join(sorted(sha256(p.read_bytes()) for p in listed)).encode() + repr(chosen).encode())
@@ -85,7 +85,7 @@ def replay_files(
             raise TooLittleData(
                 f"{found.counters:,} counter{'s' * (found.counters != 1)} read. {few.what}", where=str(folder), allowed=few.allowed, next_step=few.next_step
             ) from None
-        result = replace(result, notes=(*loaded.notes, *found.notes))
+        result = replace(result, notes=(*loaded.notes, *found.notes, *result.notes))
         releases.record_replay(store, result)
         page = replay_report.write(result, out, next_steps=_next_steps(name, listed), progress=told)
     finally:

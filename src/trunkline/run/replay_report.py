@@ -62,8 +62,11 @@ def write(result: Replay, folder: Path, *, next_steps: Sequence[tuple[str, str]]
 def says(result: Replay) -> list[str]:
     """The answer in two or three sentences."""
     found, per_shift = len(result.findings), len(result.findings) / result.shifts if result.shifts else 0.0
-    shift, items = result.workflow.guardrail.shift, result.workflow.guardrail.items_per_shift
-    lines = [f"{found} finding{'s' * (found != 1)} in {result.shifts:.0f} shifts of {shift}: {per_shift:.2f} a shift where {items} are allowed."]
+    shift, allowed = result.workflow.guardrail.shift, result.allowed_per_shift
+    lines = [f"{found} finding{'s' * (found != 1)} in {result.shifts:.0f} shifts of {shift}: {per_shift:.2g} a shift where {allowed:.2g} are allowed."]
+    judged = result.judged_share
+    if judged < 0.5:
+        lines.append(f"Only {judged:.0%} of the rows could be judged: what is not said here is not known to be well.")
     others = [f"{one.name} would have said {len(one.findings)}" for one in result.speakers[1:]]
     lines.append(f"With the same limits, {' and '.join(others)}.")
     for tallies, what in ((result.against_truth, f"Of {{n}} {result.truth_is}"), (result.self_test, "Of {n} faults hidden in a copy of your data")):
@@ -72,6 +75,9 @@ def says(result: Replay) -> list[str]:
         elif tallies:
             told = "; ".join(f"{t.speaker} found {t.found.hits}" for t in tallies)
             lines.append(f"{what.format(n=tallies[0].found.n)}: {told}.")
+            rival = max(tallies[1:], key=lambda t: t.found.hits, default=tallies[0])
+            if tallies[0].found.hits <= rival.found.hits:
+                lines.append(f"On these data it is no better than {rival.speaker}. Believe it only where you see why.")
     return lines
 
 
@@ -87,7 +93,7 @@ def notes(result: Replay) -> list[str]:
         judged = {kind: count for kind, count in result.baseline_used.items() if kind in told}
         lines += [f"{count} series judged by {told[kind]}." for kind, count in sorted(judged.items())]
         left = sum(result.baseline_used.values()) - sum(judged.values())
-        lines += [f"{left} series are not judged: too few values."] if left else []
+        lines += [f"{left} series are not judged: too few values on this grid."] if left else []
     lines.append(f"Judging began {result.judged_from:%Y-%m-%d %H:%M} UTC: what is usual was learned from what came before, and relearned as time went on.")
     counts = result.speakers[0].decided.counts
     if counts["cannot judge"]:
@@ -95,7 +101,7 @@ def notes(result: Replay) -> list[str]:
     held = counts["over budget"] + counts["over daily limit"]
     if held:
         lines.append(f"{held} candidate(s) were held back by the limits of the guardrail.")
-    if not result.self_test and not result.against_truth:
+    if result.self_test_asked and not result.self_test and not result.against_truth:
         lines.append("No self-test: fewer than two weeks could be judged, or no KPI varies enough to hide a fault in.")
     return lines
 
@@ -200,6 +206,11 @@ def _subtitle(result: Replay) -> str:
         f"A replay, acted on by nobody. {elements} element{'s' * (elements != 1)}, {kpis} column{'s' * (kpis != 1)} every {duration_text(result.every)}, "
         f"judged {result.judged_from:%Y-%m-%d} to {result.until:%Y-%m-%d}."
     )
+
+
+def short_local(at: datetime, where: str) -> str:
+    """*at* by the clock at *where*, short."""
+    return f"{at.astimezone(zone(where)):%Y-%m-%d %H:%M}"
 
 
 def local(at: datetime, where: str) -> str:

@@ -11,7 +11,7 @@ from trunkline.core import registry
 from trunkline.core.canonical import sha256
 from trunkline.core.errors import BadFile, TrunklineError, UnknownName, WorkflowError
 from trunkline.core.source import KNOWN_AS, is_foreign
-from trunkline.workflow import Workflow
+from trunkline.workflow import USER_MODULE, Workflow
 
 _neighbours: set[str] = set()
 """Modules that lie beside the workflow file loaded last, by the name they were imported under."""
@@ -55,7 +55,7 @@ def _from_file(path: Path) -> Workflow:
     if not path.is_file():
         raise UnknownName("workflow file", str(path), [str(p) for p in sorted(Path().glob("*.py"))] or names())
     folder = str(path.resolve().parent)
-    spec = spec_from_file_location(f"trunkline_user_{sha256(str(path.resolve()).encode())[:8]}_{path.stem.replace('-', '_')}", path)
+    spec = spec_from_file_location(f"{USER_MODULE}{sha256(str(path.resolve()).encode())[:8]}_{path.stem.replace('-', '_')}", path)
     if spec is None or spec.loader is None:
         raise BadFile("This is no Python file.", path=path)
     module = module_from_spec(spec)

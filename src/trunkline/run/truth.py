@@ -14,6 +14,8 @@ from trunkline.core.frames import TIME
 def read_truth(path: str | Path, *, zone: str | None = None) -> pl.DataFrame:
     """Known faults: columns ``element``, ``start``, ``end`` and, where there is one, ``kind``.
 
+    The truth beside a simulated network is read too: only its faults, each for every cell it ``affected``.
+
     Times without an offset are read in *zone*, UTC where none is given.
 
     Raises
@@ -23,12 +25,16 @@ def read_truth(path: str | Path, *, zone: str | None = None) -> pl.DataFrame:
     """
     path = Path(path)
     try:
-        found = pl.read_csv(path, infer_schema=False)
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        found = pl.read_csv(path, infer_schema=False, separator=max(",;\t", key=header.count))
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as unreadable:
         raise BadFile(f"The known faults cannot be read: {unreadable}.", path=path, allowed="a CSV with a header: element,start,end") from unreadable
     missing = [name for name in ("element", "start", "end") if name not in found.columns]
     if missing:
         raise BadFile(f"The known faults have no column {', '.join(missing)}.", path=path, line=1, allowed="element,start,end and, if you like, kind")
+    if {"is_fault", "affected"} <= set(found.columns):
+        found = found.filter(pl.col("is_fault") == "true").with_columns(element=pl.col("affected").str.split(" ")).explode("element")
     local = zone_of(zone).key if zone else "UTC"
     read = found.select(
         pl.col("element").alias("entity"),

@@ -60,7 +60,7 @@ def work(store: Store, workflow: Workflow, *, rename: Mapping[str, str] | None =
         if row is not None:
             deployed.append((mode, row))
     if not deployed:
-        raise NotAllowed(f"Nothing of '{workflow.name}' is live or in shadow.", next_step=f"trunkline workflow train {workflow.name}, then deploy")
+        raise NotAllowed(f"Nothing of '{workflow.name}' is live or in shadow.", next_step=f"trunkline workflow train {workflow.called}, then deploy")
     found = gather.gather(store, workflow, rename=rename)
     return [_one(store, found, mode, row, progress) for mode, row in deployed]
 
@@ -71,7 +71,7 @@ def _one(store: Store, found: gather.Gathered, mode: Mode, row: Mapping[str, Any
         raise NotAllowed(
             f"Release {row['id']} is {mode} for another definition of '{workflow.name}'.",
             where=f"workflow hash {workflow.hash[:12]}, the release's {row['body']['hash'][:12]}",
-            next_step=f"Put the definition back, or train and deploy the new one: trunkline workflow train {workflow.name}",
+            next_step=f"Put the definition back, or train and deploy the new one: trunkline workflow train {workflow.called}",
         )
     assert workflow.features is not None
     since, state = _where_it_was(store, row, mode)
