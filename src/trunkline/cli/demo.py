@@ -21,6 +21,7 @@ def command(folder: Path, seed: int, open_page: bool | None, as_json: bool) -> N
     Simulates an operator's files, reads them, trains, lets the gates judge, deploys, and lives one day. Everything it
     shows is simulated; then it says what to type for your own files.
     """
+    from trunkline.run import replay_report
     from trunkline.run.demo import demo, next_steps, says, summary
 
     with progress() as told:
@@ -31,10 +32,17 @@ def command(folder: Path, seed: int, open_page: bool | None, as_json: bool) -> N
     say("One day of a simulated network.", *(f"  {line}" for line in says(done)))
     queue = sorted((f for found in done.findings.values() for f in found), key=lambda f: -f.decision.confidence)
     rows = [
-        (f.decision.id[:8], f.decision.workflow, f.entity, f"{f.at:%H:%M}", rarity(f.decision.confidence), "; ".join(r.text for r in f.decision.reasons[:2]))
+        (
+            f.decision.id[:8],
+            f.decision.workflow,
+            f.entity,
+            replay_report.short_local(f.at, done.zones.get(f.entity, "UTC"))[11:],
+            rarity(f.decision.confidence),
+            "; ".join(r.text for r in f.decision.reasons[:2]),
+        )
         for f in queue[:12]
     ]
-    table(["id", "workflow", "element", "at", "by itself", "why"], rows)
+    table(["id", "workflow", "element", "local time", "by itself", "why"], rows)
     say(f"Report with pictures: {done.report}", "", "What to type next:")
     for what, line in next_steps(done):
         say(f"  {what}", f"      {line}")

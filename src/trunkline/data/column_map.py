@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -22,6 +23,9 @@ FORMAT = 1
 """Of the TOML file; a later release reads the one before."""
 
 Aggregate = Literal["mean", "sum", "min", "max", "last"]
+LONGEST_PERIOD = timedelta(days=366)
+"""Of one measurement. What says it lasted longer was read wrong."""
+
 _ONE_LINE = dict.fromkeys((*range(32), 127), " ")  # what a TOML comment may not hold
 
 Layout = Literal["plain", "wide", "long"]
@@ -193,7 +197,7 @@ def load(path: str | Path) -> ColumnMap:
         raise BadFile(f"The column map cannot be read: {failed}.", path=path, allowed="a TOML file", next_step="trunkline data map FILE > map.toml") from failed
     try:
         said = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as wrong:
+    except (tomllib.TOMLDecodeError, RecursionError) as wrong:
         raise BadFile(f"The column map is no TOML: {wrong}.", path=path, allowed="TOML", next_step="trunkline data map FILE > map.toml writes one") from wrong
     return from_mapping(said, where=str(path))
 
@@ -235,10 +239,17 @@ def from_mapping(said: Mapping[str, Any], *, where: str) -> ColumnMap:
         clock.zone(said["zone"])
     said["values"] = tuple(_value(v, i, where) for i, v in enumerate(_list("values", said["values"], where), start=1))
     columns = ColumnMap(**said)
-    named = [(v.name, v.element) for v in columns.values]
-    if twice := sorted({name for name, element in named if named.count((name, element)) > 1}):
+    if twice := sorted(name for (name, _), count in Counter((v.name, v.element) for v in columns.values).items() if count > 1):
         raise BadInput(
             f"Two [[values]] are called '{twice[0]}'.", where=where, allowed="each name once (wide files: once per element)", next_step="Rename one of them."
+        )
+    nameless = next((v.column for v in columns.values if columns.layout == "wide" and not v.element), None)
+    if nameless is not None:
+        raise BadInput(
+            f"A wide file needs the element of each column; '{nameless}' has none.",
+            where=where,
+            allowed='layout = "wide" with `element` in each [[values]]',
+            next_step='Add element = "…" there, or say layout = "plain".',
         )
     if columns.layout == "long" and not (columns.kpi and columns.value):
         raise BadInput(
@@ -274,8 +285,8 @@ def _every(given: object, where: str) -> timedelta:
         every = clock.duration(given)
     except (BadInput, OverflowError) as wrong:
         raise _wrong("every", given, "a positive length of time such as '15m'", where) from wrong
-    if every < timedelta(seconds=1):
-        raise _wrong("every", given, "a second or more", where)
+    if not timedelta(seconds=1) <= every <= LONGEST_PERIOD:
+        raise _wrong("every", given, f"one second to {LONGEST_PERIOD.days} days", where)
     return every
 
 
@@ -291,6 +302,8 @@ def _value(given: object, number: int, where: str) -> ValueColumn:
             raise _wrong(key, said, "a text", place)
     if not given.get("column"):
         raise BadInput("A [[values]] names no column.", where=place, allowed='column = "…"', next_step="Name the column.")
+    if not given.get("name", "unnamed").strip():
+        raise BadInput("A [[values]] has an empty name.", where=place, allowed='name = "…", or none: then the column\'s', next_step="Name the KPI.")
     if given.get("aggregate", "mean") not in get_args(Aggregate):
         raise _wrong("aggregate", given["aggregate"], ", ".join(get_args(Aggregate)), place)
     return ValueColumn(**{"name": given["column"], **given})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -270,7 +272,8 @@ def _layout(found: table.Table, sample: pl.DataFrame, roles: _Roles, decimal: Li
         shown = f"{len({v.element for v in values})} columns of elements, such as '{values[0].element}'"
         choices = [Choice("layout", taken="wide: a column per element", confidence=0.75, why=why), Choice("element", taken=shown, confidence=0.75, why=why)]
         return "wide", (), "", "", values, [*choices, *_value_choices(values[:1], found)], unused
-    values = tuple(_not_percent(_value_column(c, found, kept), sample, decimal) for c in kept)
+    shared = _shared_names(kept)
+    values = tuple(_not_percent(_value_column(c, found, shared), sample, decimal) for c in kept)
     choices = [Choice("layout", taken="plain: a column per KPI", confidence=0.9, why="the headers name measurements"), element_choice]
     return "plain", element, "", "", values, [*choices, *_value_choices(values, found)], unused
 
@@ -362,7 +365,8 @@ def element_from(path: Path) -> str:
 
 def _long(found: table.Table, kpi: str, value: str, element: tuple[str, ...], element_choice: Choice, unused: dict[str, str]) -> _Laid:
     names = [n for n in found.cells[kpi].cast(pl.String).str.strip_chars().unique().sort().to_list() if n]
-    values = tuple(_value_column(n, found, names) for n in names)
+    shared = _shared_names(names)
+    values = tuple(_value_column(n, found, shared) for n in names)
     used = {kpi, value, *element}
     unused |= {c: "not needed in a long file" for c in found.cells.columns if c not in used and c not in unused}
     unused = {c: why for c, why in unused.items() if why}
@@ -370,9 +374,14 @@ def _long(found: table.Table, kpi: str, value: str, element: tuple[str, ...], el
     return "long", element, kpi, value, values, [*choices, *_value_choices(values, found)], unused
 
 
-def _value_column(column: str, found: table.Table, all_columns: list[str]) -> ValueColumn:
+def _shared_names(columns: Iterable[str]) -> frozenset[str]:
+    """KPI names that several columns would bear without their units."""
+    return frozenset(name for name, count in Counter(name_and_unit(c)[0] for c in columns).items() if count > 1)
+
+
+def _value_column(column: str, found: table.Table, shared: frozenset[str]) -> ValueColumn:
     name, unit = name_and_unit(column)
-    if sum(1 for c in all_columns if name_and_unit(c)[0] == name) > 1:
+    if name in shared:
         name = column
     unit = unit or found.units.get(column, "")
     group = found.groups.get(column, "")

@@ -86,8 +86,10 @@ def read_elements(path: str | Path) -> ElementsFile:
     own = next((c for c in ranked if c.lower() in ("element", "name", "element_name")), ranked[0])
     taken = {attribute: next((c for c in text.columns if c != own and pattern.search(c)), None) for attribute, pattern in ATTRIBUTES.items()}
     frame = text.select(pl.col(own).alias("element"), *(pl.col(c).alias(a) if c else pl.lit(None, dtype=pl.String).alias(a) for a, c in taken.items()))
-    further = [c for c in text.columns if c != own and c not in taken.values() and c not in ELEMENTS]
-    frame = frame.with_columns(text.select(further)).with_columns(found.lines)
+    beside = [c for c in text.columns if c != own and c not in taken.values() and c not in ELEMENTS]
+    names = _distinct(beside)
+    further = list(names.values())
+    frame = frame.with_columns(text.select(pl.col(c).alias(name) for c, name in names.items())).with_columns(found.lines)
     if taken["kind"] is None:
         frame = frame.with_columns(kind=pl.lit(_KINDS[element_rank(own)] or "element"))
     frame = frame.with_columns(kind=pl.col("kind").str.to_lowercase())
@@ -159,6 +161,19 @@ def _texts(found: Table) -> pl.DataFrame:
     """All cells as text, what only says "no value" as null."""
     bare = found.cells.select(pl.all().cast(pl.String).str.strip_chars())
     return bare.select(pl.when(~pl.all().str.to_lowercase().is_in(sorted(numbers.NO_VALUE))).then(pl.all()))
+
+
+def _distinct(columns: list[str]) -> dict[str, str]:
+    """What each further column is called: tables may not have two names that differ by their case alone, nor one of ours."""
+    taken = {*ELEMENTS, "line"}
+    names: dict[str, str] = {}
+    for column in columns:
+        name, number = column, 2
+        while name.lower() in taken:
+            name, number = f"{column} ({number})", number + 1
+        taken.add(name.lower())
+        names[column] = name
+    return names
 
 
 def _attribute(column: str) -> bool:

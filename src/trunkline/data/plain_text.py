@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trunkline.core.errors import BadFile
+from trunkline.core.plain_file import open_plain
 
 GZIP, ZIP, PARQUET, OLE = b"\x1f\x8b", b"PK\x03\x04", b"PAR1", b"\xd0\xcf\x11\xe0"
-MOST_BYTES = 4 << 30
-"""The most bytes one file may unpack to: a small gzip can hold a very large nothing."""
+MOST_BYTES = 512 << 20
+"""The most bytes one file may hold once unpacked: reading takes some thirty times as much memory."""
+_MOST_TIMES, _SMALL = 100, 128 << 20  # a gzip that unpacks to more than both holds a very large nothing; real tables shrink 5 to 50 times
 
 _OTHER = (
     (b"BZh", "bzip2"),
@@ -54,12 +56,12 @@ def read_bytes(path: Path, *, most: int | None = None) -> tuple[bytes, bool]:
     Raises
     ------
     BadFile
-        It is a folder, not there, not readable, empty, half a gzip, or unpacks to more than :data:`MOST_BYTES`.
+        It is a folder, not there, not readable, empty, half a gzip, a pipe or device, or larger than :data:`MOST_BYTES` once unpacked.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             # A gzip grows when unpacked, so as many packed bytes as wanted ones are always enough.
-            raw = file.read() if most is None else file.read(most)
+            raw = file.read(MOST_BYTES + 1 if most is None else most)
     except IsADirectoryError as folder:
         raise BadFile("This is a folder, not a file.", path=path, allowed="one file", next_step=f"Name its files, e.g. {path}/*") from folder
     except FileNotFoundError as missing:
@@ -70,13 +72,15 @@ def read_bytes(path: Path, *, most: int | None = None) -> tuple[bytes, bool]:
         raise BadFile(f"The file cannot be read: {failed}.", path=path, next_step="Check the disk, or copy the file again.") from failed
     if not raw:
         raise BadFile("The file is empty.", path=path, allowed="at least a header and one line", next_step="Look whether the export or the transfer failed.")
+    if len(raw) > MOST_BYTES:
+        raise _too_large(path, f"The file holds more than {MOST_BYTES:,} bytes.")
     if not raw.startswith(GZIP):
         return raw, False
     return _unzip(raw, path, most), True
 
 
 def _unzip(raw: bytes, path: Path, most: int | None) -> bytes:
-    limit = MOST_BYTES if most is None else most
+    limit = min(MOST_BYTES, max(_SMALL, _MOST_TIMES * len(raw))) if most is None else most
     out = io.BytesIO()
     rest = raw
     while rest.startswith(GZIP):  # a gzip may hold several members one after the other
@@ -88,7 +92,8 @@ def _unzip(raw: bytes, path: Path, most: int | None) -> bytes:
         if out.tell() > limit:
             if most is not None:
                 return out.getvalue()[:most]
-            raise BadFile("The gzip unpacks to more than 4 GiB.", path=path, allowed="at most 4 GiB a file", next_step="Split the file by day.")
+            times = "" if limit == MOST_BYTES else f", more than {_MOST_TIMES} times its size: it holds next to nothing, many times over"
+            raise _too_large(path, f"The gzip unpacks to more than {limit:,} bytes{times}.")
         if not stream.eof:
             if most is not None:
                 return out.getvalue()
@@ -102,6 +107,10 @@ def _unzip(raw: bytes, path: Path, most: int | None) -> bytes:
     if not out.tell():
         raise BadFile("The gzip holds an empty file.", path=path, next_step="Look whether the export or the transfer failed.")
     return out.getvalue()
+
+
+def _too_large(path: Path, what: str) -> BadFile:
+    return BadFile(what, path=path, allowed=f"at most {MOST_BYTES:,} bytes a file once unpacked", next_step="Split the file by day.")
 
 
 def read_text(path: Path, *, encoding: str | None = None, most: int | None = None) -> PlainText:

@@ -21,7 +21,7 @@ from trunkline.core import clock
 from trunkline.core.errors import BadFile, BadInput
 from trunkline.core.frames import RECORDS, TIME
 from trunkline.data import numbers, table, times
-from trunkline.data.column_map import ColumnMap, ValueColumn
+from trunkline.data.column_map import LONGEST_PERIOD, ColumnMap, ValueColumn
 from trunkline.data.grid import to_grid
 from trunkline.data.guess import element_from, guess, guess_from
 from trunkline.data.table import Quarantined, Table, excerpt
@@ -163,7 +163,13 @@ def _times_of(found: Table, columns: ColumnMap, path: Path, assume_zone: str | N
         negative = pl.select(
             pl.when(end <= at).then(pl.format("the period is not positive: it ends {} after it starts", (end - at).dt.total_seconds().cast(pl.String) + "s"))
         ).to_series()
-        wrong = pl.select(pl.coalesce(wrong, pl.when(end_wrong.is_not_null()).then(pl.lit("the end of the period: ") + end_wrong), negative)).to_series()
+        endless = pl.select(
+            pl.when(end - at > LONGEST_PERIOD).then(
+                pl.format("the period is longer than {} days: it ends {}", LONGEST_PERIOD.days, end.dt.strftime("%Y-%m-%d"))
+            )
+        ).to_series()
+        unreadable = pl.when(end_wrong.is_not_null()).then(pl.lit("the end of the period: ") + end_wrong)
+        wrong = pl.select(pl.coalesce(wrong, unreadable, negative, endless)).to_series()
     elif columns.stamp == "end":
         end, at = at, at - every
     else:

@@ -11,13 +11,14 @@ from typing import Literal
 import polars as pl
 
 from trunkline.core.errors import BadFile, BadInput
-from trunkline.data import events, guess, inventory, numbers, table, times
-from trunkline.data.plain_text import read_bytes
+from trunkline.data import events, guess, inventory, numbers, records, table, times
+from trunkline.data.plain_text import PARQUET, read_bytes
 from trunkline.data.words import element_rank
 
-FileKind = Literal["pm_xml", "series", "alarms", "works", "states", "elements", "relations", "unknown"]
+FileKind = Literal["pm_xml", "records", "series", "alarms", "works", "states", "elements", "relations", "unknown"]
 
 _HEAD = 1 << 18
+_HEAD_OF_LONG_LINES = 1 << 23  # a wide file of 10,000 cells has a header of half a megabyte
 _PM_ROOT = re.compile(rb"<\s*(?:[\w.-]+:)?(measCollecFile|measDataFile|MeasDataCollection|mdc|pmSetup|OMeS|measDataCollection)\b")
 _WORK = re.compile(r"planned|mainten|work|window|change|announc|crew|intervention", re.IGNORECASE)
 
@@ -66,6 +67,8 @@ def look(path: str | Path) -> Sniffed:
         root = _PM_ROOT.search(raw.replace(b"\x00", b"")[:8192])
         if root:
             return Sniffed(path, kind="pm_xml", why=f"its root element is <{root[1].decode()}>")
+        if raw.startswith(PARQUET) and records.is_records(path):
+            return Sniffed(path, kind="records", why="it is a Parquet file with every column of a measurement record")
         if raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"{", b"[")):
             raise BadFile(
                 "The file is XML or JSON of another kind.",
@@ -73,7 +76,8 @@ def look(path: str | Path) -> Sniffed:
                 allowed="3GPP measurement XML, CSV, TSV or Parquet",
                 next_step="Export it as one of these.",
             )
-        found = table.load(path, most=_HEAD)
+        has_lines = len(raw) < _HEAD or raw.count(b"\n") + raw.count(b"\r") > 2
+        found = table.load(path, most=_HEAD if has_lines else _HEAD_OF_LONG_LINES)
         return _judge(found)
     except BadInput as error:
         return Sniffed(path, kind="unknown", why=error.what, error=error)

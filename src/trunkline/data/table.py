@@ -25,6 +25,8 @@ from trunkline.data.times import looks_like_time
 
 SEPARATORS = (";", "\t", ",", "|")
 LINE = "\x00line"  # cannot be a header cell
+MOST_CELLS = 60_000_000
+"""Of a Parquet file: about what fits into the largest CSV that is read."""
 _HEAD = 200  # lines looked at to find separator and header
 _QUOTED_LINES = 20  # physical lines one quoted cell may span before its quote is taken as never closed
 
@@ -98,6 +100,13 @@ def load(path: str | Path, *, separator: str | None = None, encoding: str | None
     lines = text.text.split("\n")
     if most is not None and len(lines) > 1:
         lines.pop()  # the last one may be cut
+    elif most is not None and len(lines[0]) > most // 4:
+        raise BadFile(
+            f"The first line goes on for more than {len(lines[0]):,} signs.",
+            path=path,
+            allowed="a header and lines of data",
+            next_step="Look what the file is.",
+        )
     told = re.fullmatch(r'"?sep=(.)"?', lines[0].strip() if lines[0] != "sep=\t" else lines[0])
     first = 1 if told else 0
     separator = separator or (told[1] if told else None)
@@ -113,21 +122,41 @@ def load(path: str | Path, *, separator: str | None = None, encoding: str | None
 
 def _starts_with(path: Path, magic: bytes) -> bool:
     try:
-        return read_bytes(path, most=8)[0].startswith(magic)
+        return read_bytes(path, most=4096)[0].startswith(magic)
     except BadFile:
         return False
 
 
-def _parquet(path: Path) -> Table:
+def read_parquet(path: Path) -> pl.DataFrame:
+    """The frame in a Parquet file, plain or gzipped.
+
+    Raises
+    ------
+    BadFile
+        It cannot be read, or says that it holds more than :data:`MOST_CELLS`: a small file can hold a very large nothing.
+    """
+    raw, compressed = read_bytes(path)
+    where = io.BytesIO(raw)
     try:
-        raw, compressed = read_bytes(path)
-        frame = pl.read_parquet(io.BytesIO(raw) if compressed else path)
-    except (pl.exceptions.PolarsError, OSError, ValueError, BaseException) as broken:
-        if isinstance(broken, KeyboardInterrupt | SystemExit | BadFile):
+        rows, columns = pl.scan_parquet(where).select(pl.len()).collect().item(), len(pl.read_parquet_schema(where))
+        if rows * columns <= MOST_CELLS:
+            return pl.read_parquet(where if compressed else path)
+    except BaseException as broken:  # a damaged page makes Polars panic, which is no Exception
+        if isinstance(broken, KeyboardInterrupt | SystemExit):
             raise
         raise BadFile(
             f"The Parquet file cannot be read: {str(broken)[:200]}.", path=path, allowed="a whole Parquet file", next_step="Transfer the file again."
         ) from broken
+    raise BadFile(
+        f"The Parquet file holds {rows:,} rows of {columns} columns.",
+        path=path,
+        allowed=f"at most {MOST_CELLS:,} cells a file",
+        next_step="Split the file by day.",
+    )
+
+
+def _parquet(path: Path) -> Table:
+    frame = read_parquet(path)
     nested = [name for name, kind in frame.schema.items() if kind.is_nested() or kind in (pl.Binary, pl.Object)]
     frame = frame.drop(nested)
     if not frame.height or not frame.width:
@@ -207,8 +236,10 @@ class _Header(NamedTuple):
 def _find_header(head: Sequence[tuple[int, str]], separator: str, path: Path) -> _Header:
     rows = [(n, _split(line, separator)) for n, line in head]
     body = rows[len(rows) // 3 :] if len(rows) > 2 else rows
-    width = max(Counter(len(_trimmed(r)) for _, r in body).items(), key=lambda item: (item[1], item[0]))[0]
-    kinds = [_majority([_kind(r[i]) for _, r in body if i < len(r) and len(_trimmed(r)) <= width]) for i in range(width)]
+    lengths = [len(_trimmed(r)) for _, r in body]
+    width = max(Counter(lengths).items(), key=lambda item: (item[1], item[0]))[0]
+    fitting = [r for (_, r), length in zip(body, lengths, strict=True) if length <= width]
+    kinds = [_majority([_kind(r[i]) for r in fitting if i < len(r)]) for i in range(width)]
     start = next((i for i, (_, r) in enumerate(rows) if _is_data(r, kinds)), None)
     if start is None:  # no times, no numbers (an inventory): the first full line is the header
         start = next((i for i, (_, r) in enumerate(rows) if len(_trimmed(r)) >= width), 0) + 1

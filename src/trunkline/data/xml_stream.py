@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from trunkline.core.errors import BadFile
+from trunkline.core.plain_file import open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +88,7 @@ class Bytes:
                 yield self.where[start : start + CHUNK]
             return
         try:
-            with self.where.open("rb") as file:
+            with open_plain(self.where) as file:
                 yield from _pieces(file)
         except OSError as cannot:
             raise BadFile(f"The file cannot be read: {cannot.strerror or cannot}.", path=self.name) from cannot

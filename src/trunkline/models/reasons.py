@@ -39,19 +39,18 @@ def against_usual(word: str, value: float, usual: float, when: str) -> str:
     'downlink volume 71 % below its usual Tuesday 14:00 (3.1 against 10.7)'
     >>> against_usual("dropped calls", 4.0, 0.0, "Tuesday 14:00")
     'dropped calls above its usual Tuesday 14:00 (4 against 0)'
+    >>> against_usual('dropped calls', 40.0, 2.0, 'Tuesday 14:00')
+    'dropped calls 20 times its usual Tuesday 14:00 (40 against 2)'
     """
     side = "above" if value > usual else "below"
     share = abs(value - usual) / abs(usual) if usual else float("inf")
-    far = (
-        f"{share:.0%} ".replace("%", " %")
-        if 0.005 <= share < 10
-        else f"{value / usual:.0f} times, "
-        if 10 <= share < float("inf") and value / usual > 0
-        else ""
-    )
+    against = f"({number(value)} against {number(usual)})"
     if share < 0.005:
-        return f"{word} at its usual {when} ({number(value)} against {number(usual)})"
-    return f"{word} {far}{side} its usual {when} ({number(value)} against {number(usual)})"
+        return f"{word} at its usual {when} {against}"
+    if 10 <= share < float("inf") and value / usual > 0:
+        return f"{word} {value / usual:.0f} times its usual {when} {against}"
+    far = f"{share:.0%} ".replace("%", " %") if share < 10 else ""
+    return f"{word} {far}{side} its usual {when} {against}"
 
 
 def over_usual(word: str, value: float, usual: float, over: timedelta) -> str:

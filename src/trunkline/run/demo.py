@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,6 +73,8 @@ class Demo:
     candidates: dict[str, Candidate]
     findings: dict[str, list[Finding]]
     scores: dict[str, Score]
+    zones: Mapping[str, str]
+    """The time zone each element lives in."""
     seconds: dict[str, float]
 
 
@@ -169,7 +171,7 @@ def _live_a_day(
     truth = pl.read_csv(paths["truth"], try_parse_dates=True).filter(pl.col("end") > start)
     scores = {name: _score(name, found, truth) for name, found in findings.items()}
     day = [loaded for _, loaded in ticks]
-    result = Demo(folder, folder / "report.html", store.folder, written, (history, *day), candidates, findings, scores, clock.laps)
+    result = Demo(folder, folder / "report.html", store.folder, written, (history, *day), candidates, findings, scores, known.context.zones, clock.laps)
     result.report.write_text(html(_report(result, at_work, steps, start=start, end=end)), encoding="utf-8")
     clock.lap("report")
     return result

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trunkline.core.errors import BadFile, BadInput, Tampered
+from trunkline.core.plain_file import open_plain
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1 << 20
@@ -55,10 +56,10 @@ class Blobs:
         Raises
         ------
         BadFile
-            The file cannot be read.
+            The file cannot be read, or is a pipe or a device.
         """
         try:
-            source = Path(path).open("rb")  # noqa: SIM115 - closed by the with below; opening has its own error
+            source = open_plain(path)
         except OSError as unreadable:
             raise BadFile(f"The file cannot be read: {unreadable.strerror}.", path=path, allowed="a file this user may read") from unreadable
         with source, self._writing() as (file, beside):

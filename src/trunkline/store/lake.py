@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -160,6 +161,16 @@ class Lake:
         """Put *frame* in the place of all rows, as for an inventory; older versions stay readable. Else as :meth:`append`."""
         return self._write(table, frame, "overwrite", transaction)
 
+    def check(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """*frame* as an append to *table* would keep it: ask before putting frames of several sources together.
+
+        Raises
+        ------
+        BadInput
+            As :meth:`append`.
+        """
+        return _checked(frame, self.layout(table), table)
+
     def read(
         self,
         table: str,
@@ -221,12 +232,12 @@ class Lake:
 
     def _write(self, table: str, frame: pl.DataFrame, mode: Literal["append", "overwrite"], transaction: tuple[str, int] | None) -> bool:
         from deltalake import CommitProperties, Transaction, write_deltalake
-        from deltalake.exceptions import DeltaError
 
         layout = self.layout(table)
-        frame = _checked(frame, layout, table)
+        frame = self.check(table, frame)
         with self._lock:
             opened = self._table(table)
+            frame = _called_as_before(frame, opened)
             if transaction is not None and opened is not None:
                 done = opened.transaction_version(transaction[0])
                 if done is not None and done >= transaction[1]:
@@ -243,9 +254,13 @@ class Lake:
                     writer_properties=_writer(frame, layout),
                     commit_properties=CommitProperties(app_transactions=[Transaction(*transaction)] if transaction else None),
                 )
-            except DeltaError as refused:
+            except Exception as refused:  # deltalake raises some errors of no class of its own
                 self._open.pop(table, None)
-                raise WorkspaceError(f"The table '{table}' could not be written: {refused}", where=str(self.folder / table)) from refused
+                raise WorkspaceError(
+                    f"The table '{table}' could not be written: {refused}",
+                    where=str(self.folder / table),
+                    next_step="Look whether the disk is full or may not be written, then repeat; what was taken in is not lost.",
+                ) from refused
             now_at = self._table(table)
             if now_at is not None:
                 _sync(self.folder / table, before, now_at.version())
@@ -292,7 +307,18 @@ def _checked(frame: pl.DataFrame, layout: Layout, table: str) -> pl.DataFrame:
     wrong = [f"{name}: {kind}" for name, kind in further.items() if not _is_storable(kind)]
     if wrong:
         raise BadInput(f"The frame of {table} has columns the lake does not keep: {'; '.join(wrong)}.", allowed=_STORABLE_WORDS)
+    twice = sorted(name for name, count in Counter(name.lower() for name in frame.columns).items() if count > 1)
+    if twice:
+        raise BadInput(f"Columns of the frame of {table} differ by case alone: {', '.join(twice)}.", allowed="names that differ in lower case")
     return frame
+
+
+def _called_as_before(frame: pl.DataFrame, opened: DeltaTable | None) -> pl.DataFrame:
+    """Further columns under the names the table has for them: to Delta ``Height`` and ``height`` are one."""
+    if opened is None:
+        return frame
+    known = {field.name.lower(): field.name for field in opened.schema().fields}
+    return frame.rename({name: known[name.lower()] for name in frame.columns if known.get(name.lower(), name) != name})
 
 
 def _configuration(layout: Layout) -> dict[str, str | None]:
