@@ -6,7 +6,7 @@ from trunkline.models.reasons import against_usual, over_usual
 
 
 def test_a_value_many_times_the_usual_says_how_many_times() -> None:
-    assert against_usual("dropped calls", 50.0, 2.0, "Monday 08:00") == "dropped calls 25 times, above its usual Monday 08:00 (50 against 2)"
+    assert against_usual("dropped calls", 50.0, 2.0, "Monday 08:00") == "dropped calls 25 times its usual Monday 08:00 (50 against 2)"
 
 
 def test_a_value_at_its_usual_says_so() -> None:
