@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
 
+SOAK = int(os.environ.get("TRUNKLINE_SOAK") or 1)
+"""How many times as many examples each property is tried with; `make soak` sets it."""
 REQUIRE_ALL = bool(os.environ.get("TRUNKLINE_REQUIRE_ALL"))
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every property its soak: hypothesis keeps a test's settings on the function it made of it."""
+    for item in items if SOAK > 1 else ():
+        test: Any = getattr(item, "obj", None)
+        own = getattr(test, "_hypothesis_internal_use_settings", None)
+        if own is not None:
+            function: Any = getattr(test, "__func__", test)
+            function._hypothesis_internal_use_settings = settings(own, max_examples=own.max_examples * SOAK, deadline=None)
 
 
 def _beside(name: str) -> Path:

@@ -241,6 +241,7 @@ class Workflows:
             at=self._store.clock(),
             progress=progress,
         )
+        candidate = replace(candidate, card={**candidate.card, "notes": list(found.notes)})
         releases.keep(self._store, candidate)
         return candidate
 

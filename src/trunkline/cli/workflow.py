@@ -308,6 +308,7 @@ def train(workspace: Path, name: str, rename: dict[str, str], every: str | None,
         print_json({"release": candidate.release.id, "result": candidate.winner.result, "card": candidate.card})
         return
     _verdicts(candidate.card)
+    say(*candidate.card["notes"])
     say(f"Release {candidate.release.id} is a candidate: {candidate.winner.name}, {candidate.winner.result}.")
     if candidate.winner.result == "pass":
         say(f"Next: trunkline workflow deploy {name} --reason 'first release'")

@@ -1,4 +1,4 @@
-"""Only plain files are read: a pipe may keep silent for ever, and a device never ends."""
+"""Files as people hand them over: only plain ones are read, because a pipe may keep silent for ever and a device never ends."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ def open_plain(path: str | Path) -> BinaryIO:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise BadFile("This is a pipe or a device, not a file.", path=path, allowed="plain files", next_step="Write its content to a file first.")
+
+
+def printable(path: str | Path) -> str:
+    """The name of a file as text that can be kept: bytes that are no UTF-8 stand as escapes.
+
+    >>> printable(os.fsdecode(b"Z\\xfcrich.csv"))
+    'Z\\\\udcfcrich.csv'
+    """
+    return str(path).encode("utf-8", "backslashreplace").decode()

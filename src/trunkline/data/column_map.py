@@ -286,7 +286,7 @@ def _every(given: object, where: str) -> timedelta:
     except (BadInput, OverflowError) as wrong:
         raise _wrong("every", given, "a positive length of time such as '15m'", where) from wrong
     if not timedelta(seconds=1) <= every <= LONGEST_PERIOD:
-        raise _wrong("every", given, f"one second to {LONGEST_PERIOD.days} days", where)
+        raise _wrong("every", given, f"a second or more, at most {LONGEST_PERIOD.days} days", where)
     return every
 
 

@@ -27,6 +27,8 @@ SEPARATORS = (";", "\t", ",", "|")
 LINE = "\x00line"  # cannot be a header cell
 MOST_CELLS = 60_000_000
 """Of a Parquet file: about what fits into the largest CSV that is read."""
+MOST_COLUMNS = 20_000
+"""Of a table: each costs some milliseconds to be understood."""
 _HEAD = 200  # lines looked at to find separator and header
 _QUOTED_LINES = 20  # physical lines one quoted cell may span before its quote is taken as never closed
 
@@ -238,6 +240,10 @@ def _find_header(head: Sequence[tuple[int, str]], separator: str, path: Path) ->
     body = rows[len(rows) // 3 :] if len(rows) > 2 else rows
     lengths = [len(_trimmed(r)) for _, r in body]
     width = max(Counter(lengths).items(), key=lambda item: (item[1], item[0]))[0]
+    if width > MOST_COLUMNS:
+        raise BadFile(
+            f"The file has {width:,} columns.", path=path, allowed=f"at most {MOST_COLUMNS:,}", next_step="Split it, or export a line per element and time."
+        )
     fitting = [r for (_, r), length in zip(body, lengths, strict=True) if length <= width]
     kinds = [_majority([_kind(r[i]) for r in fitting if i < len(r)]) for i in range(width)]
     start = next((i for i, (_, r) in enumerate(rows) if _is_data(r, kinds)), None)

@@ -18,6 +18,7 @@ from sqlalchemy import BigInteger, Column, Connection, Engine, ForeignKey, Integ
 
 from trunkline.core.canonical import content_hash
 from trunkline.core.clock import Clock, now, utc_text
+from trunkline.core.plain_file import printable
 from trunkline.store.blobs import Blobs
 from trunkline.store.database import joined, metadata, prepare, reading, transaction
 
@@ -163,7 +164,7 @@ class Intake:
         for source, payload, received_at, name in items:
             is_file = isinstance(payload, Path)
             blob = self.blobs.put_file(payload) if isinstance(payload, Path) else self.blobs.put(payload)
-            called = _printable(name if name is not None else str(payload) if is_file else "")
+            called = printable(name if name is not None else str(payload) if is_file else "")
             stored.append((blob, source, called, utc_text(received_at), self.blobs.path(blob).stat().st_size))
         with transaction(self._engine) as connection:
             return [_enter(connection, *row) for row in stored]
@@ -214,7 +215,7 @@ class Intake:
         bool
             False where exactly this was put aside before.
         """
-        sequence, file = (what.sequence, what.name or f"event {what.sequence}") if isinstance(what, Arrival) else (None, _printable(str(what)))
+        sequence, file = (what.sequence, what.name or f"event {what.sequence}") if isinstance(what, Arrival) else (None, printable(what))
         text = (excerpt.decode(errors="backslashreplace") if isinstance(excerpt, bytes) else excerpt)[:_EXCERPT]
         fault = {"sequence": sequence, "file": file, "line": line, "reason": reason, "excerpt": text}
         row = {**fault, "id": content_hash(fault), "at": utc_text(self._clock())}
@@ -255,11 +256,6 @@ class Intake:
         query = select(quarantine.c.reason, count).group_by(quarantine.c.reason).order_by(count.desc(), quarantine.c.reason)
         with reading(self._engine) as connection:
             return {row.reason: int(row.faults) for row in connection.execute(query)}
-
-
-def _printable(name: str) -> str:
-    """A file's name as text: bytes of it that are no UTF-8 stand as escapes, because no database keeps them."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _enter(connection: Connection, blob: str, source: str, name: str, received_at: str, size: int) -> Arrival:
