@@ -36,7 +36,7 @@ def open_plain(path: str | Path) -> BinaryIO:
 
 
 def printable(path: str | Path) -> str:
-    """The name of a file as text that can be kept: bytes that are no UTF-8 stand as escapes.
+    r"""The name of a file as text that can be kept: bytes that are no UTF-8 stand as escapes.
 
     >>> printable(os.fsdecode(b"Z\\xfcrich.csv"))
     'Z\\\\udcfcrich.csv'
