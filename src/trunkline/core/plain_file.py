@@ -38,7 +38,7 @@ def open_plain(path: str | Path) -> BinaryIO:
 def printable(path: str | Path) -> str:
     r"""The name of a file as text that can be kept: bytes that are no UTF-8 stand as escapes.
 
-    >>> printable(os.fsdecode(b"Z\\xfcrich.csv"))
-    'Z\\\\udcfcrich.csv'
+    >>> printable(os.fsdecode(b"Z\xfcrich.csv"))
+    'Z\\udcfcrich.csv'
     """
     return str(path).encode("utf-8", "backslashreplace").decode()
