@@ -87,9 +87,11 @@ class Replay:
 
     @property
     def judged_share(self) -> float:
-        """Share of the rows since judging began that the workflow's model could judge."""
+        """Share of the rows with a value, since judging began, that the workflow's model could judge."""
         scored = self.speakers[0].scored
-        here = (scored.rows["at"] >= self.judged_from).to_numpy()
+        numbers = [c for c in self.columns if scored.rows.schema[c].is_numeric()]
+        has_value = pl.any_horizontal(pl.col(numbers).is_not_null()) if numbers else pl.lit(value=True)
+        here = scored.rows.select((pl.col("at") >= self.judged_from) & has_value).to_series().to_numpy()
         return float(np.isfinite(scored.scores[here]).mean()) if here.any() else 0.0
 
     @property
