@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
-from trunkline.core.errors import BadFile, BadInput, Tampered
+from trunkline.core.errors import BadFile, BadInput, Tampered, WorkspaceError
 from trunkline.core.plain_file import open_plain
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -64,7 +64,7 @@ class Blobs:
             raise BadFile(f"The file cannot be read: {unreadable.strerror}.", path=path, allowed="a file this user may read") from unreadable
         with source, self._writing() as (file, beside):
             digest, size = sha256(), 0
-            while piece := source.read(_PIECE):
+            while piece := _piece(source, path):
                 digest.update(piece)  # hashes what is stored, even if the source changes while it is read
                 size += len(piece)
                 file.write(piece)
@@ -115,6 +115,13 @@ class Blobs:
         try:
             with beside.open("xb") as file:
                 yield file, beside
+        except OSError as failed:
+            raise WorkspaceError(
+                f"The content cannot be stored: {failed.strerror or failed}.",
+                where=str(self.folder),
+                allowed="a disk with space left, which this user may write",
+                next_step="Make room, then repeat: what was taken in before is not lost.",
+            ) from failed
         finally:
             beside.unlink(missing_ok=True)
 
@@ -127,6 +134,13 @@ class Blobs:
             sync_folder(self.folder)
         beside.replace(path)
         sync_folder(path.parent)
+
+
+def _piece(source: BinaryIO, path: str | Path) -> bytes:
+    try:
+        return source.read(_PIECE)
+    except OSError as failed:
+        raise BadFile(f"The file cannot be read: {failed.strerror}.", path=path, next_step="Check the disk, or copy the file again.") from failed
 
 
 def sync_folder(folder: Path) -> None:

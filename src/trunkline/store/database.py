@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from trunkline.core.errors import WorkspaceError
 
@@ -69,7 +69,7 @@ def open_database(where: str | Path) -> Engine:
             f"The database cannot be opened: {broken.orig}.",
             where=str(where),
             allowed="an SQLite file that Trunkline wrote, or a path where there is none yet",
-            next_step="Restore the file from a backup, or name another folder.",
+            next_step="Make room if the disk is full; if the file is damaged, restore it from a backup; or name another folder.",
         ) from broken
     return engine
 
@@ -80,15 +80,31 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
     It takes the write lock at once (``BEGIN IMMEDIATE``), so what was read inside is still true at the commit.
     """
-    with engine.connect() as connection, connection.execution_options(**{_BEGIN: "IMMEDIATE"}).begin():
+    with _told(engine), engine.connect() as connection, connection.execution_options(**{_BEGIN: "IMMEDIATE"}).begin():
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Read one unchanging state of the database, without waiting for a writer."""
-    with engine.connect() as connection, connection.begin():
+    with _told(engine), engine.connect() as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    """Say in our words that the database is busy, full, read-only or damaged; what contradicts its keys stays a fault of ours."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DatabaseError as failed:
+        raise WorkspaceError(
+            f"The database cannot be used: {failed.orig}.",
+            where=str(engine.url.database),
+            allowed="a database that no other process holds for long, on a disk with space left, which this user may write",
+            next_step="Repeat it when there is room and nobody else writes; if the file is damaged, restore it from a backup.",
+        ) from failed
 
 
 @contextmanager
@@ -103,7 +119,8 @@ def joined(engine: Engine, connection: Connection | None) -> Iterator[Connection
 
 def prepare(engine: Engine, *tables: Table) -> None:
     """Make those of *tables* that are not there yet."""
-    metadata.create_all(engine, tables=list(tables))
+    with _told(engine):
+        metadata.create_all(engine, tables=list(tables))
 
 
 def _set_up(connection: Any, _record: Any) -> None:
