@@ -183,7 +183,11 @@ def test_trunkline_is_imported_inside_a_function_only_to_be_light() -> None:
     """A function-level import of ours is fine where the module is heavy or reads the command line; elsewhere it hides something."""
     allowed = {"cli"}
 
-    hidden = [f"{one.source}:{one.line} imports {one.target}" for one in arrows() if one.is_inside and part(one.source) not in allowed]
+    hidden = [
+        f"{one.source}:{one.line} imports {one.target}"
+        for one in arrows()
+        if one.is_inside and part(one.source) not in allowed and not one.target.endswith("_kernel")  # kernels import numba
+    ]
 
     assert hidden == []
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from trunkline.core.errors import MissingExtra
@@ -24,3 +26,11 @@ def need(module: str, *, extra: str) -> ModuleType:
             f"This needs the library '{missing.name}', which is not installed.",
             next_step=f"pip install 'trunkline[{extra}]'",
         ) from missing
+
+
+def is_fast() -> bool:
+    """Whether compiled kernels can be used: numba is installed, and ``TRUNKLINE_FAST`` is not 0.
+
+    It asks only whether the library is there; importing it takes half a second and is left to the first kernel used.
+    """
+    return os.environ.get("TRUNKLINE_FAST", "1") != "0" and find_spec("numba") is not None
