@@ -17,8 +17,9 @@ test: $(VENV)/developer  ## Everything that must hold: format, lint, types, test
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
 
-soak: $(VENV)/developer  ## The long runs: every property and fuzz test with twenty times as many examples
+soak: $(VENV)/developer  ## The long runs: twenty times the examples of every property, then 1,000 kills, power cuts, full disks
 	TRUNKLINE_SOAK=20 $(BIN)/pytest -n auto
+	$(BIN)/python -m tests.durability.soak --kills 1000 --log soak.log
 
 bench: $(VENV)/developer  ## Accuracy beside dummies, on the real data sets where they are at hand
 	$(BIN)/python -m benchmarks.accuracy

@@ -21,9 +21,11 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "asof": ("benchmarks.asof", "features as known at their time"),
     "baselines": ("benchmarks.baselines", "training hour-of-week and harmonic baselines, scoring one slot"),
     "trees": ("benchmarks.trees", "scores and reasons of boosted trees"),
+    "onnx": ("benchmarks.onnx", "exported models in ONNX Runtime: how far apart, and what a row costs"),
     "decision": ("benchmarks.decision", "one cell decided, from its row to its journal entry"),
     "journal": ("benchmarks.journal", "durable entries, verification, export"),
     "commands": ("benchmarks.commands", "a command acknowledged by the running service"),
+    "chaos": ("benchmarks.chaos", "features and recall over a feed that loses, doubles and delays"),
     "scale": ("benchmarks.scale", "ten thousand cells trained, replayed and scored on one machine"),
 }
 PEERS = Path(__file__).parent / ".peers"

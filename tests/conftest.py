@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +47,21 @@ def real_data() -> Path:
 def real_specs() -> Path:
     """The folder of the standards' own files beside the project."""
     return _beside("specs")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of an empty PostgreSQL database, dropped at the end; name a schema in it for each workspace."""
+    server = os.environ.get("TRUNKLINE_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/postgres")
+    name = f"trunkline_test_{os.getpid()}_{secrets.token_hex(3)}"
+    try:
+        psycopg = import_module("psycopg")
+        connection = psycopg.connect(server, autocommit=True, connect_timeout=3)
+    except Exception as absent:  # noqa: BLE001 - whatever keeps us from it
+        if REQUIRE_ALL:
+            pytest.fail(f"TRUNKLINE_REQUIRE_ALL is set and PostgreSQL cannot be used: {absent}")
+        pytest.skip(f"no PostgreSQL to test with: {absent}")
+    with connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield server.rpartition("/")[0] + f"/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -11,15 +11,15 @@ import trunkline
 PUBLIC = {
     "trunkline": "Above Decision Features Guardrail Outcome Owner Reason Receipt Release Row Shadow TrunklineError Workflow Workspace "
     "actions create data decisions features feedback gates models open rollout",
-    "trunkline.actions": "Propose",
+    "trunkline.actions": "Action NotDelivered Notify OutsideAction Propose check_action",
     "trunkline.decisions": "Above Admission Guardrail State",
-    "trunkline.features": "Features Live ParityReport alarms attribute each_kpi history holiday hour kpi live state weekday when",
+    "trunkline.features": "Features Live ParityReport Timeline alarms asof attribute each_kpi history holiday hour kpi live state weekday when",
     "trunkline.feedback": "QueueOutcome TicketOutcome labelled",
     "trunkline.gates": "Auc AveragePrecision BeatsBaseline Duplicates Evidence F1 FalseAlarmsPer Finding Gate Latency Leakage Parity Part "
     "PrecisionAt RecallAt Result Verdict check_gate joint run_gates",
-    "trunkline.models": "Autoencoder Constant Context Crossing Envelope Fitted Harmonic IsolationForest LastWeek LinearTrend Model RandomAlarm "
+    "trunkline.models": "Autoencoder Constant Context Crossing Envelope Fitted Harmonic HourOfWeek IsolationForest LastWeek LinearTrend Model RandomAlarm "
     "RangeNovelty Saved Tail Trees",
-    "trunkline.rollout": "STATES Shadow next_state",
+    "trunkline.rollout": "STATES Canary Shadow Worse in_share next_state",
 }
 INNER = ("trunkline.data", "trunkline.govern", "trunkline.simulator", "trunkline.store")
 

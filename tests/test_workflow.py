@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline import Decision, Guardrail, Outcome, Owner, Release, Shadow, Workflow, actions, decisions, feedback, gates, models
+from trunkline import Decision, Guardrail, Outcome, Owner, Release, Shadow, Workflow, actions, decisions, feedback, gates, models, rollout
 from trunkline.core.errors import BadFile, WorkflowError
 from trunkline.features import Features, each_kpi, kpi
 from trunkline.run.shipped import find
@@ -406,3 +406,13 @@ def test_a_diff_names_the_fields_that_differ_and_no_others(training: dict[str, A
 
 def test_a_field_that_only_one_of_them_has_is_told_as_none() -> None:
     assert diff(RELEASE, dataclasses.replace(RELEASE, policy={"level": 0.99, "waiver": "ann"})) == [("policy.waiver", None, "ann")]
+
+
+def test_a_canary_goes_by_what_the_features_are_of(fields: dict[str, Any]) -> None:
+    canary = rollout.Canary(by="cell", shadow="7d", steps=(0.01, 0.1, 1.0), stop_if=rollout.Worse("drop_rate", by=0.05, confidence=0.95, least_attempts=1000))
+
+    workflow = Workflow(**fields, rollout=canary)
+    assert workflow.hash != Workflow(**fields).hash
+    assert workflow.hash == Workflow(**fields, rollout=dataclasses.replace(canary)).hash
+    with pytest.raises(WorkflowError, match="its canary goes by 'site', and the features are of 'cell'"):
+        Workflow(**fields, rollout=dataclasses.replace(canary, by="site"))

@@ -21,11 +21,12 @@ from typing import Any
 from trunkline.core.canonical import content_hash, plain
 from trunkline.core.clock import duration
 from trunkline.core.errors import BadInput, WorkflowError
-from trunkline.core.source import source_of
+from trunkline.core.source import is_foreign, source_of
 from trunkline.core.values import Control, Decision, OutcomeTarget, Owner, Row
 from trunkline.decisions.guardrail import Guardrail
 from trunkline.features import Features
-from trunkline.rollout.plan import Shadow
+from trunkline.rollout.canary import Canary
+from trunkline.rollout.plan import Plan, Shadow
 
 FORMAT = 1
 """Raised when the meaning of a workflow's hash changes; a new optional field does not change it."""
@@ -62,7 +63,7 @@ _KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "data": ((tuple, list), "a tuple of names"),
     "features": (Features, "Features"),
     "gates": ((tuple, list), "a tuple of gates"),
-    "rollout": (Shadow, "a plan such as Shadow"),
+    "rollout": ((Shadow, Canary), "a plan such as Shadow or Canary"),
     "guardrail": (Guardrail, "a Guardrail"),
     "regions": ((tuple, list), "a tuple of names"),
     "way_back": (str, "text"),
@@ -121,7 +122,7 @@ class Workflow:
     features: Features | None = None
     model: Any = None
     gates: tuple[Any, ...] = ()
-    rollout: Shadow = field(default_factory=Shadow)
+    rollout: Plan = field(default_factory=Shadow)
     decide: Decide | None = None
     guardrail: Guardrail = field(default_factory=Guardrail)
     act: Any = None
@@ -142,9 +143,10 @@ class Workflow:
 
     @cached_property
     def sources(self) -> Mapping[str, str]:
-        """Source of ``decide`` and of every module of the user's that it reaches, by name."""
+        """Source of ``decide``, of the user's own model, gates, action and feedback, and of every module they reach, by name."""
         assert self.decide is not None
-        return source_of(self.decide)
+        own = [type(part) for part in (self.model, *self.gates, self.act, self.feedback) if not is_foreign(type(part))]
+        return source_of(self.decide, *own)
 
     @cached_property
     def hash(self) -> str:
@@ -222,7 +224,9 @@ def _problems(workflow: Workflow) -> list[tuple[str, str, str]]:
     except (BadInput, TypeError):
         wrong["review_every"] = f"{workflow.review_every!r} is not a length of time"
     found += [(name, why, _LINES[name]) for name, why in wrong.items()]
-    owner, outcome = workflow.owner, workflow.outcome
+    owner, outcome, features, plan = workflow.owner, workflow.outcome, workflow.features, workflow.rollout
+    if isinstance(plan, Canary) and isinstance(features, Features) and plan.by != features.entity:
+        found.append(("rollout", f"its canary goes by '{plan.by}', and the features are of '{features.entity}'", f"rollout=Canary(by='{features.entity}')"))
     if isinstance(owner, Owner):
         found += [(f"owner.{part}", "it is empty", _LINES["owner"]) for part in ("team", "oncall", "runbook") if not getattr(owner, part)]
         if owner.runbook and workflow.decide and not workflow.runbook.is_file():

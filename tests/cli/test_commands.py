@@ -27,22 +27,46 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 COMMANDS = dict(commands())
 
 # What shows something takes --json; these print one thing that is text, TOML or JSON by itself.
-TEXT_ALREADY = {"data map": "TOML to be edited", "decision explain": "one reason a line", "model show": "documentation", "audit show": "JSON always"}
+TEXT_ALREADY = {"data map": "TOML to be edited", "decision explain": "one reason a line", "audit show": "JSON always"}
 
 # What changes something says what it would do; and why it is done goes into the journal.
-CHANGES = {"workflow deploy", "workflow rollback", "decision approve", "decision reject", "decision undo"}
+CHANGES = {
+    "access revoke",
+    "data erase",
+    "workspace restore",
+    "workflow deploy",
+    "workflow rollback",
+    "workflow step",
+    "workflow approve",
+    "workflow review",
+    "workflow restore",
+    "workflow freeze",
+    "workflow unfreeze",
+    "decision approve",
+    "decision reject",
+    "decision resend",
+    "decision undo",
+}
 DRY_RUN_ONLY = {
+    "access new": "whose it is and for what is the reason",
+    "workspace backup": "a copy elsewhere",
     "decision outcome": "what was found is told in --note",
     "data load": "what a file says needs no reason",
+    "decision deliver": "what was decided before; the reason is the decision",
+    "audit witness": "a copy of checkpoints elsewhere",
     "workflow new": "it writes two new files and nothing over any",
 }
 ADDS_ONLY = {
+    "completion": "text for a shell",
+    "data compact": "what is read stays the same",
+    "workspace erasures": "a list of what was erased",
     "demo": "a folder of its own",
     "workflow replay": "a report, acted on by nobody",
     "workflow train": "a candidate, which is in no use before it is deployed",
     "workflow run": "what the release decides; the reason is the release",
     "gate run": "the same as workflow train",
     "workspace new": "a new folder",
+    "workspace serve": "what releases decide and others ask; each names its own reason",
     "simulator make": "a new folder",
     "audit export": "a copy",
 }
@@ -77,7 +101,12 @@ def test_every_noun_is_listed_with_the_words_its_group_has() -> None:
 
 
 def test_a_command_that_does_something_is_said_to_change_or_to_add() -> None:
-    shows = {name for name, command in COMMANDS.items() if name.split()[-1] in {"list", "show", "check", "diff", "explain", "verify", "quarantine", "map"}}
+    shows = {
+        name
+        for name, command in COMMANDS.items()
+        if name.split()[-1]
+        in {"list", "show", "check", "diff", "explain", "verify", "quarantine", "map", "plan", "alarms", "prove", "check-proof", "compare", "labels"}
+    }
 
     assert set(COMMANDS) == shows | CHANGES | set(DRY_RUN_ONLY) | set(ADDS_ONLY)
     for name in shows - set(TEXT_ALREADY):
@@ -112,15 +141,30 @@ SHOWN: dict[str, Any] = {
     "feature show kpi-anomaly --limit 2": list,
     "feature check kpi-anomaly --days 0.5": dict,
     "model list": list,
+    "model show harmonic": dict,
+    "access list": list,
+    "access list --roles": dict,
+    "decision labels": list,
     "gate list": list,
     "decision list": list,
     "decision list --state all": list,
     "decision show aa": dict,
     "audit verify": dict,
     "audit list --limit 4": list,
+    "audit prove 0": dict,
+    "audit prove --since 1": dict,
+    "audit witness --dry-run": dict,
+    "workflow plan kpi-anomaly": list,
+    "workspace alarms": list,
+    "workspace alarms --over": list,
     "workspace show": dict,
     "workspace show --config": dict,
     "workspace check": list,
+    "workspace erasures": list,
+    "workspace backup b --dry-run": dict,
+    "data compact": list,
+    "data erase measurements --where element=nobody --reason x --dry-run": dict,
+    "decision deliver": list,
 }
 
 
@@ -145,13 +189,17 @@ def test_without_json_it_is_words_and_tables_for_people(line: str, run: Run) -> 
 def test_every_command_that_has_json_is_tried_with_it() -> None:
     tried = {" ".join(line.split()[:2]) for line in SHOWN} | {
         "workflow diff",
+        "workflow compare",
         "gate show",
+        "access new",
         "workflow replay",
         "workflow train",
         "workflow run",
         "data load",
         "demo",
         "model check",
+        "audit check-proof",
+        "workspace restore",
     }
 
     assert {name for name, command in COMMANDS.items() if "--json" in options(command)} <= tried

@@ -48,6 +48,16 @@ def test_the_life_of_a_decision(run: Run) -> None:
     assert "hold together" in run("audit", "verify").err
 
 
+def test_the_glass_is_broken_by_somebody_for_a_reason_and_it_stays_visible(run: Run) -> None:
+    run("decision", "reject", "cc", "--reason", "planned work")
+
+    assert "would be approved" in run("decision", "break-glass", "cc", "--reason", "it burns", "--dry-run").err
+    assert "is now approved, against a limit" in run("decision", "break-glass", "cc", "--reason", "it burns").err
+
+    assert "glass broken by ann, though it had been rejected: it burns" in run("decision", "show", "cc").err
+    assert [(b["by"], b["limit"]) for b in journal(run, "decision.break_glass")] == [("ann", "it had been rejected")]
+
+
 def test_a_dry_run_of_an_outcome_changes_nothing(run: Run) -> None:
     before = run("audit", "verify", "--json").json["entries"]
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.core.canonical import canonical, content_hash, plain, sha256
+from trunkline.core.canonical import canonical, content_hash, in_python, is_written_alike, plain, sha256
 from trunkline.core.errors import BadInput
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -55,6 +55,43 @@ def test_what_is_written_reads_back_as_the_same_value(value: Any) -> None:
 @given(VALUES)
 def test_a_value_read_back_has_the_same_hash(value: Any) -> None:
     assert content_hash(json.loads(canonical(value))) == content_hash(value)
+
+
+ANYTHING = st.recursive(
+    SCALARS
+    | st.floats(-1e17, 1e17, allow_nan=False)
+    | st.floats(-1e-3, 1e-3)
+    | st.integers(-(2**70), 2**70)
+    | st.datetimes(timezones=st.just(UTC))
+    | st.sampled_from(list(Colour))
+    | st.sets(st.integers() | TEXT, max_size=3)
+    | st.timedeltas(),
+    lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner) | st.dictionaries(TEXT | st.integers(), inner, max_size=4) | st.builds(Rule, SCALARS),
+    max_leaves=20,
+)
+
+
+@given(ANYTHING)
+@settings(max_examples=200)
+def test_the_compiled_encoder_and_the_one_in_python_write_the_same_bytes(value: Any) -> None:
+    assert canonical(value) == in_python(value)
+
+
+@given(ANYTHING)
+def test_what_goes_to_the_compiled_encoder_is_plain_already(value: Any) -> None:
+    if is_written_alike(value):
+        assert plain(value) == json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize("value", [1e16, -1e16, 1e-5, 5e-324, {1: 2}, {"a": {True: 1}}, {1, 2}, b"x", float("nan"), [float("inf")], Colour.RED, UTC])
+def test_what_the_two_encoders_would_write_differently_goes_the_long_way(value: Any) -> None:
+    assert not is_written_alike(value)
+
+
+def test_text_is_written_alike_whatever_stands_in_it() -> None:
+    odd = "".join(map(chr, [*range(256), 0x2028, 0xFFFF, 0x1F600])) + '"\\/'
+
+    assert canonical({odd: odd}) == in_python({odd: odd})
 
 
 @given(VALUES, VALUES)

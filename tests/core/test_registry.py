@@ -29,7 +29,7 @@ def _installed(folder: Path, package: str, points: str) -> Path:
 def test_our_own_parts_are_found_as_a_strangers_would_be() -> None:
     assert registry.load("models", "harmonic") is Harmonic
     assert {"beats-baseline", "recall-at", "latency"} <= set(registry.names("gates"))
-    assert set(registry.names("actions")) == {"propose"}
+    assert set(registry.names("actions")) == {"notify", "propose"}
 
 
 @pytest.mark.usefixtures("fresh")

@@ -150,6 +150,34 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {"main": "def shy(f):\n    def inner(row, score):\n        return f(row, score * 0.9)\n    return inner\n\n@shy\ndef decide(row, score):\n    return score > 0.9\n"},
         {"main": "def shy(f):\n    def inner(row, score):\n        return f(row, score * 0.9)\n    return inner\n\n@shy\ndef decide(row, score):\n    return score > 0.8\n"},
     ),
+    "a module below a package that is used by its whole path": (
+        {"main": "import rules.limits\n\ndef decide(row, score):\n    return score > rules.limits.LEVEL\n", "rules/__init__": "", "rules/limits": "LEVEL = 0.9\n"},
+        {"main": "import rules.limits\n\ndef decide(row, score):\n    return score > rules.limits.LEVEL\n", "rules/__init__": "", "rules/limits": "LEVEL = 0.8\n"},
+    ),
+    "a constant of a class, of another module": (
+        {"main": "from limits import LEVEL\n\nclass Rule:\n    level = LEVEL\n\ndef decide(row, score):\n    return score > Rule.level\n", "limits": "LEVEL = 0.9\n"},
+        {"main": "from limits import LEVEL\n\nclass Rule:\n    level = LEVEL\n\ndef decide(row, score):\n    return score > Rule.level\n", "limits": "LEVEL = 0.8\n"},
+    ),
+    "a data file that a helper reads when it is loaded": (
+        {"main": "import helper\n\ndef decide(row, score):\n    return score > helper.LEVEL\n", "helper": "from pathlib import Path\nLEVEL = len(Path(__file__).with_name('data.py').read_text())\n", "data": "1\n"},
+        {"main": "import helper\n\ndef decide(row, score):\n    return score > helper.LEVEL\n", "helper": "from pathlib import Path\nLEVEL = len(Path(__file__).with_name('data.py').read_text())\n", "data": "123\n"},
+    ),
+    "an attribute of a function": (
+        {"main": "from limits import LEVEL\n\ndef is_high(s):\n    return s > is_high.level\n\nis_high.level = LEVEL\n\ndef decide(row, score):\n    return is_high(score)\n", "limits": "LEVEL = 0.9\n"},
+        {"main": "from limits import LEVEL\n\ndef is_high(s):\n    return s > is_high.level\n\nis_high.level = LEVEL\n\ndef decide(row, score):\n    return is_high(score)\n", "limits": "LEVEL = 0.8\n"},
+    ),
+    "a module imported by its name as text": (
+        {"main": "from importlib import import_module\n\ndef decide(row, score):\n    return import_module('helper').is_high(score)\n", "helper": HELPER},
+        {"main": "from importlib import import_module\n\ndef decide(row, score):\n    return import_module('helper').is_high(score)\n", "helper": HELPER.replace("0.9", "0.8")},
+    ),
+    "a module imported on one of two ways": (
+        {"main": "try:\n    import faster as helper\nexcept ImportError:\n    import helper\n\ndef decide(row, score):\n    return helper.is_high(score)\n", "helper": HELPER},
+        {"main": "try:\n    import faster as helper\nexcept ImportError:\n    import helper\n\ndef decide(row, score):\n    return helper.is_high(score)\n", "helper": HELPER.replace("0.9", "0.8")},
+    ),
+    "a function handed on as a value": (
+        {"main": "from helper import is_high\n\ndef asked(rule, score):\n    return rule(score)\n\ndef decide(row, score):\n    return asked(is_high, score)\n", "helper": HELPER},
+        {"main": "from helper import is_high\n\ndef asked(rule, score):\n    return rule(score)\n\ndef decide(row, score):\n    return asked(is_high, score)\n", "helper": HELPER.replace("score > LEVEL", "score >= LEVEL")},
+    ),
 }  # fmt: skip
 
 
@@ -247,3 +275,35 @@ def test_one_constant_that_two_functions_read_is_one_piece(load: Load) -> None:
 
     assert list(found) == ["main.LEVEL", "main.a", "main.decide"]
     assert found["main.LEVEL"] == "0.9"
+
+
+@pytest.mark.parametrize(
+    ("inside", "called"),
+    [
+        ("open('levels.txt').read()", "open"),
+        ("__import__('pathlib').Path('levels.txt').read_text()", "read_text"),
+        ("eval('0.9')", "eval"),
+        ("exec('level = 0.9')", "exec"),
+        ("__import__('hel' + 'per').LEVEL", "__import__"),
+    ],
+)
+@pytest.mark.parametrize("where", ["itself", "helper", "module"])
+def test_a_function_that_reads_what_could_change_unseen_is_refused(inside: str, called: str, where: str, load: Load) -> None:
+    body = f"(row, score):\n    return score > {inside}\n"
+    files = {
+        "itself": {"main": f"def decide{body}"},
+        "helper": {"main": "from helper import asked\n\ndef decide(row, score):\n    return asked(row, score)\n", "helper": f"def asked{body}"},
+        "module": {"main": "import helper\n\ndef decide(row, score):\n    return helper.asked(row, score)\n", "helper": f"def asked{body}"},
+    }
+
+    with pytest.raises(WorkflowError, match=rf"calls {called}\(\): what it reads could change unseen"):
+        source_of(load(**files[where]))
+
+
+def test_functions_kept_in_a_table_are_refused_by_its_name(load: Load) -> None:
+    with pytest.raises(WorkflowError, match=r"'main\.RULES' cannot be part of a workflow's identity"):
+        source_of(load("from helper import is_high\n\nRULES = {'high': is_high}\n\ndef decide(row, score):\n    return RULES['high'](score)\n", helper=HELPER))
+
+
+def test_compiling_a_pattern_is_no_reading(load: Load) -> None:
+    assert source_of(load("import re\n\ndef decide(row, score):\n    return re.compile('a+').match(row['cell'])\n"))

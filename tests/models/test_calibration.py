@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -111,3 +112,19 @@ def test_a_few_values_are_judged_as_among_many(seed: int) -> None:
     few = np.hstack([tail.p(values[:, i : i + 5]) for i in range(0, 200, 5)])
 
     assert np.array_equal(many, few)
+
+
+def test_compiled_and_plain_tails_are_equal_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(4)
+    past = np.round(random.exponential(size=(5, 700)), 2)
+    past[1, 300:], past[2], past[3, 5:] = np.nan, np.nan, np.nan
+    tail = Tail.fit(past)
+    for width in (3, 200):
+        values = np.round(random.exponential(3, size=(7, width)), 2)
+        values[0, 1] = np.nan
+        series = np.array([0, 1, 2, 3, 4, -1, 0])
+        monkeypatch.setenv("TRUNKLINE_FAST", "1")
+        compiled = tail.p(values, series)
+        monkeypatch.setenv("TRUNKLINE_FAST", "0")
+
+        np.testing.assert_array_equal(compiled, tail.p(values, series))

@@ -17,7 +17,7 @@ from trunkline.models.harmonic import Harmonic
 from trunkline.models.portable import model_class
 from trunkline.models.protocol import Context, Saved
 
-FAST = ("harmonic", "envelope", "trees")
+FAST = ("harmonic", "envelope", "hour-of-week", "trees")
 # A limit has a unit and a trend is no outage: the promises that apply to a forecast of a crossing are kept in test_crossing.py.
 ELSEWHERE = ("crossing",)
 

@@ -118,3 +118,13 @@ def test_what_cannot_be_a_forest_is_refused() -> None:
 def test_too_few_rows_are_said(rows: pl.DataFrame) -> None:
     with pytest.raises(TooLittleData, match="needs 50"):
         IsolationForest().fit(rows.head(30), context=CONTEXT)
+
+
+def test_a_forest_is_as_strange_by_the_compiled_walk_as_by_numpy() -> None:
+    from sklearn.ensemble import IsolationForest as Reference
+
+    x = np.random.default_rng(0).normal(size=(500, 3))
+    reference = Reference(n_estimators=20, random_state=1).fit(x)
+    flat, _ = _flatten(reference)
+
+    assert flat.total(x).tolist() == flat.walked(x, np.zeros(len(x))).tolist()

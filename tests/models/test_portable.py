@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -103,6 +105,34 @@ def test_another_format_is_refused(monkeypatch: Any) -> None:
 def test_objects_are_not_written_and_not_read() -> None:
     with pytest.raises(BadInput, match="'bad' holds Python objects"):
         portable.pack(Saved(manifest=SAVED.manifest, arrays={"bad": np.array([{}], dtype=object)}))
+
+
+def test_a_file_that_would_unpack_to_more_is_refused() -> None:
+    small = io.BytesIO()
+    with zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", b'{"arrays":{},"format":1}' + b" " * 50_000_000)
+        archive.writestr("signature", b"")
+
+    with pytest.raises(Tampered):
+        portable.unpack(small.getvalue())
+
+
+def test_an_array_that_promises_more_than_there_is_makes_no_room_for_it(monkeypatch: Any) -> None:
+    huge = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000,), }".ljust(117) + b"\n"
+    monkeypatch.setattr(portable, "_npy", lambda _name, _array: huge)
+    content = portable.pack(SAVED)
+    monkeypatch.undo()
+
+    with pytest.raises(BadFile, match="promises 1000000000000000 of float64 and 0 bytes follow"):
+        portable.unpack(content)
+
+
+@pytest.mark.parametrize("lost", ["parameters", "columns"])
+def test_a_manifest_of_another_model_is_refused_when_loading(lost: str) -> None:
+    manifest = {**SAVED.manifest, "model": "trees", lost: None}
+
+    with pytest.raises(BadInput, match="does not hold a model 'trees'"):
+        portable.load(Saved(manifest=manifest, arrays={}))
 
 
 def test_something_else_is_no_model_file() -> None:

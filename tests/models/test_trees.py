@@ -1,66 +1,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from trunkline.core.errors import BadInput, TooLittleData
 from trunkline.models.check import sample_rows
 from trunkline.models.portable import load, pack, unpack
 from trunkline.models.protocol import Context
-from trunkline.models.trees import Trees, flatten
+from trunkline.models.trees import Trees
 
 CONTEXT = Context(every=timedelta(hours=1), words={"dl_volume": "downlink volume"})
-
-
-def boosted(x: np.ndarray, y: np.ndarray, **settings_: Any) -> Any:
-    import lightgbm
-
-    return lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1, **settings_}, lightgbm.Dataset(x, label=y), 60)
-
-
-@given(st.integers(0, 1000), st.booleans(), st.booleans(), st.sampled_from([2, 7, 31]))
-@settings(deadline=None, max_examples=15)
-def test_our_walk_gives_lightgbms_answer_with_gaps_and_zeros(seed: int, zero_is_missing: bool, gaps_in_training: bool, leaves: int) -> None:
-    rng = np.random.default_rng(seed)
-    x = np.round(rng.normal(size=(800, 4)), 1)
-    x[:, 3] = rng.integers(0, 3, 800)
-    y = (x[:, 0] + x[:, 1] * (x[:, 3] > 0) + rng.normal(size=800) > 0).astype(float)
-    if gaps_in_training:
-        x[rng.random(x.shape) < 0.2] = np.nan
-    booster = boosted(x, y, zero_as_missing=zero_is_missing, num_leaves=leaves)
-    new = np.round(rng.normal(size=(500, 4)) * 2, 1)
-    new[rng.random(new.shape) < 0.2] = np.nan
-    new[rng.random(new.shape) < 0.1] = 0.0
-
-    flat = flatten(booster.model_to_string())
-
-    assert np.abs(flat.total(new) - booster.predict(new, raw_score=True)).max() <= 1e-9
-    assert flat.value[flat.root].sum() + flat.shares(new[0]).sum() == pytest.approx(flat.total(new[:1])[0])
-
-
-def test_labels_that_nothing_explains_give_their_share() -> None:
-    rng = np.random.default_rng(0)
-    booster = boosted(np.zeros((200, 2)), (rng.random(200) < 0.3).astype(float))
-
-    assert np.abs(flatten(booster.model_to_string()).total(np.zeros((3, 2))) - booster.predict(np.zeros((3, 2)), raw_score=True)).max() <= 1e-9
-
-
-def test_a_split_by_category_is_refused() -> None:
-    import lightgbm
-
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 6, (500, 1)).astype(float)
-    data = lightgbm.Dataset(x, label=np.isin(x[:, 0], (1, 4)).astype(float), categorical_feature=[0])
-    booster = lightgbm.train({"objective": "binary", "verbosity": -1, "min_data_per_group": 1, "max_cat_to_onehot": 1}, data, 2)
-
-    with pytest.raises(BadInput, match="splits by category"):
-        flatten(booster.model_to_string())
 
 
 def test_probabilities_learned_from_labels_find_the_outages() -> None:

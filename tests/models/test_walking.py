@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import numpy as np
+import pytest
 
 from trunkline.models.protocol import Floats
 from trunkline.models.seasons import design
@@ -91,3 +92,19 @@ def test_the_scale_knows_the_noisy_hours() -> None:
     scale = run(y).scale[0]
 
     assert scale[1:5].min() > 2 * scale[10:20].max()
+
+
+def test_compiled_and_plain_walks_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    y = series(20, seed=5)
+    y[1, 100:400] = np.nan  # a long gap
+    y[2, : 24 * 30] = np.nan  # a cell that starts late
+    y[3, np.random.default_rng(2).random(len(X)) < 0.1] = np.nan
+    y[4] = np.nan
+    y[5, 24 * 50 : 24 * 50 + 6] -= 8.0  # an outage, clipped
+
+    compiled = walk(X, RANK, HOUR, y, slots_per_day=24, pace=Pace(), keep_path=True)
+    monkeypatch.setenv("TRUNKLINE_FAST", "0")
+    plain = walk(X, RANK, HOUR, y, slots_per_day=24, pace=Pace(), keep_path=True)
+
+    for name in ("coefficients", "level", "scale", "days", "errors", "scaled", "age", "path"):
+        np.testing.assert_allclose(getattr(compiled, name), getattr(plain, name), rtol=1e-7, atol=1e-9, err_msg=name)

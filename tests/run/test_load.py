@@ -215,3 +215,58 @@ def test_simulated_measurement_files_are_read_once_and_their_counters_are_known(
     assert kept(store)["at"].is_between(datetime(2020, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC)).all()
     assert kept(store).height == done.rows
     assert kept(store)["known_at"].min() - kept(store)["at"].min() >= timedelta(minutes=15)  # type: ignore[operator]
+
+
+def pm_file(folder: Path, node: str, *, hour: int = 10, value: str = "5") -> Path:
+    path = folder / f"A20261120.{hour}00_{node}.xml"
+    path.write_text(
+        '<?xml version="1.0" encoding="UTF-8"?><measCollecFile><fileHeader vendorName="Ericsson AB" dnPrefix="SubNetwork=1"/>'
+        f'<measData><managedElement localDn="{node}" swVersion="1"/><measInfo measInfoId="a">'
+        f'<granPeriod duration="PT900S" endTime="2026-11-20T{hour}:15:00Z"/><measType p="1">pmRrcConnEstabAtt</measType><measType p="2">pmOwn</measType>'
+        f'<measValue measObjLdn="GNBCUCPFunction=1,NRCellCU=1"><r p="1">{value}</r><r p="2">1,2,3</r></measValue></measInfo></measData></measCollecFile>',
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_many_measurement_files_are_kept_together_and_counted_one_by_one(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.run.load._AT_ONCE", 3)
+    files = [pm_file(tmp_path, f"n{number}", hour=10 + number % 4) for number in range(7)]
+    files[3].write_bytes(files[3].read_bytes().replace(b"<measData>", b"<!-- not plain --><measData>"))
+    copy = tmp_path / "copy.xml"
+    copy.write_bytes(files[0].read_bytes())
+
+    done = load(store, [*files, copy])
+
+    assert [one.rows for one in done.files] == [4] * 7 + [0]
+    assert [one.state for one in done.files] == ["loaded"] * 7 + ["seen before"]
+    assert kept(store).group_by("source").len()["len"].to_list() == [4] * 7
+    assert kept(store).filter(pl.col("name") == "RRC.ConnEstabAtt")["value"].to_list() == [5.0] * 7
+    assert kept(store)["region"].unique().to_list() == ["default"]
+    assert done.unmapped.select("counter", "values").rows() == [("pmOwn", 7)]
+
+
+def test_what_is_kept_is_the_same_without_compiled_kernels(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [pm_file(tmp_path, f"n{number}", value="NIL" if number else "3") for number in range(3)]
+    fast = load(store, files, dry_run=True)
+
+    monkeypatch.setenv("TRUNKLINE_FAST", "0")
+    plain = load(store, files)
+
+    assert [one.rows for one in plain.files] == [one.rows for one in fast.files] == [4, 4, 4]
+    assert plain.unmapped.rows() == fast.unmapped.rows()
+    assert kept(store).height == 12
+
+
+def test_a_measurement_file_of_which_nothing_can_be_read_is_refused_and_read_once_it_can_be(store: Store, tmp_path: Path) -> None:
+    path = pm_file(tmp_path, "n")
+    path.write_text(path.read_text(encoding="utf-8").replace("10:15:00Z", "10:15:00"), encoding="utf-8")
+
+    refused = load(store, [path])
+    read = load(store, [path, pm_file(tmp_path, "m")], options=Options(zone="Europe/Rome"))
+
+    assert [one.state for one in refused.files] == ["refused"]
+    assert "names no zone" in refused.files[0].notes[0]
+    assert [(one.state, one.rows) for one in read.files] == [("loaded", 4), ("loaded", 4)]
+    assert kept(store).height == 8
+    assert store.intake.quarantined() == []

@@ -47,6 +47,13 @@ def trained(workflow: Workflow, facts: Facts, context: Context, keys: Path) -> C
     return train(workflow, facts, context=context, signer=open_key(keys), at=datetime(2026, 11, 20, 14, tzinfo=UTC), seed=3)
 
 
+def judged(candidate: Candidate, result: str) -> Candidate:
+    """The candidate as if its gates had said so."""
+    (verdict,) = candidate.winner.verdicts
+    said = replace(candidate.winner, verdicts=(replace(verdict, result=result),))  # type: ignore[arg-type]
+    return replace(candidate, contenders=(said, *candidate.contenders[1:]))
+
+
 def states(store: Store) -> dict[str, str]:
     return {row["id"]: row["state"] for row in catalogue.rows(store.engine, catalogue.releases)}
 
@@ -177,9 +184,7 @@ def test_on_the_grid_of_the_data_it_is_trained_and_deployed_as_what_it_is(facts:
 def test_what_the_gates_do_not_let_through_stays_where_it_is(
     verdict: str, waiver: str, refused: str, candidate: Candidate, store: Store, fair: Workflow
 ) -> None:
-    releases.keep(store, candidate)
-    with store.engine.begin() as connection:
-        catalogue.change(connection, catalogue.releases, candidate.release.id, verdict=verdict)
+    releases.keep(store, judged(candidate, verdict))
 
     with pytest.raises(NotAllowed, match=refused):
         releases.forward(store, fair, release=None, **{**HOW, "waiver": waiver})  # type: ignore[arg-type]
@@ -188,9 +193,7 @@ def test_what_the_gates_do_not_let_through_stays_where_it_is(
 
 
 def test_a_waiver_is_kept_with_the_name_of_who_answers(candidate: Candidate, store: Store, fair: Workflow) -> None:
-    releases.keep(store, candidate)
-    with store.engine.begin() as connection:
-        catalogue.change(connection, catalogue.releases, candidate.release.id, verdict="cannot tell")
+    releases.keep(store, judged(candidate, "cannot tell"))
 
     releases.forward(store, fair, release=None, **{**HOW, "waiver": "ann: no labels yet"})  # type: ignore[arg-type]
 

@@ -103,8 +103,7 @@ def test_stopped_and_started_it_says_what_it_would_have_said(
 
 def _whole(store: Store, fair: Workflow) -> list[Any]:
     """What the release in shadow says of all that is new when it is asked once, without a trace."""
-    from trunkline.run.follow import follow
-    from trunkline.run.work import _batches
+    from trunkline.run.follow import Batch, follow
 
     row = releases.in_state(store, "strange", "shadow")
     assert row is not None
@@ -112,6 +111,9 @@ def _whole(store: Store, fair: Workflow) -> list[Any]:
     assert found.workflow.features is not None
     since = datetime.fromisoformat(row["body"]["training"]["last"]) + found.context.every + found.workflow.features.delay
     kpis = found.facts.kpis
+    ticks = [since + timedelta(hours=n) for n in range(1, 97)]
+    known = kpis["known_at"]
+    batches = [Batch(at, kpis.filter((known > at - timedelta(hours=1)) & (known <= at))) for at in ticks]
     steps = follow(
         found.workflow,
         features=gather.bound(found),
@@ -119,29 +121,29 @@ def _whole(store: Store, fair: Workflow) -> list[Any]:
         level=row["body"]["policy"]["level"],
         release=row["id"],
         before=replace(found.facts, kpis=kpis.filter(kpis["known_at"] <= since)),
-        batches=_batches(kpis.filter(kpis["known_at"] > since), found.facts.events, since, since + timedelta(days=4)),
+        batches=batches,
         start=since,
         mode="shadow",
     )
     return [finding for step in steps for finding in step.findings]
 
 
-def test_a_run_that_was_cut_off_before_it_could_remember_records_nothing_twice(until: Run, deployed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trunkline.run import work as working
+def test_a_run_that_was_cut_off_leaves_nothing_of_the_batch_it_was_at(until: Run, deployed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trunkline.store import positions
 
-    def cut_off(*_: object) -> None:
+    def cut_off(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-        broken.setattr(working, "_remember", cut_off)
+        broken.setattr(positions, "remember", cut_off)
         until(4.5)
-    before = recorded(deployed)
+
+    assert recorded(deployed) == []
+    assert list(deployed.journal.entries("decision")) == list(deployed.journal.entries("decided")) == []
 
     until(4.5)
 
-    assert before
-    assert recorded(deployed) == before
-    assert len(list(deployed.journal.entries("decision"))) == len(before)
+    assert len(list(deployed.journal.entries("decision"))) == len(recorded(deployed)) > 0
 
 
 def test_an_edited_workflow_does_not_decide_with_a_model_made_for_another(until: Run, deployed: Store, fair: Workflow) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -68,3 +70,37 @@ def test_what_is_not_there_is_said_so(blobs: Blobs, tmp_path: Path) -> None:
 def test_a_name_that_is_no_hash_reaches_no_file(blobs: Blobs, name: str) -> None:
     with pytest.raises(BadInput, match="no id of a blob"):
         blobs.get(name)
+
+
+def test_what_a_killed_process_had_begun_to_write_is_taken_away_after_a_day(tmp_path: Path) -> None:
+    incoming = Blobs(tmp_path).folder / "incoming"
+    for name, hours in (("old", 25), ("new", 1)):
+        (incoming / name).write_bytes(b"half")
+        os.utime(incoming / name, (time.time() - hours * 3600,) * 2)
+
+    Blobs(tmp_path)
+
+    assert [path.name for path in incoming.iterdir()] == ["new"]
+
+
+def test_contents_and_files_are_stored_together_each_once(tmp_path: Path) -> None:
+    blobs, large = Blobs(tmp_path / "blobs"), tmp_path / "large"
+    large.write_bytes(b"x" * 3_000_000)
+    blobs.put(b"there before")
+
+    stored = blobs.put_all([b"one", large, b"there before", b"one", large, b""])
+
+    assert [size for _, size in stored] == [3, 3_000_000, 12, 3, 3_000_000, 0]
+    assert [blobs.get(blob) for blob, _ in stored] == [b"one", large.read_bytes(), b"there before", b"one", large.read_bytes(), b""]
+    assert len(list(blobs.ids())) == 4
+    assert not list((tmp_path / "blobs/incoming").iterdir())
+
+
+def test_a_group_in_which_one_cannot_be_read_leaves_nothing_behind(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+
+    with pytest.raises(BadFile, match="cannot be read"):
+        blobs.put_all([b"one", tmp_path / "not there"])
+
+    assert list(blobs.ids()) == []
+    assert not list((tmp_path / "blobs/incoming").iterdir())

@@ -50,7 +50,7 @@ def test_a_workspace_of_another_format_is_refused(opened: Engine) -> None:
     with pytest.raises(WorkspaceError, match="is of format 99") as refused:
         catalogue.open_catalogue(opened)
 
-    assert refused.value.allowed == f"format {catalogue.FORMAT}"
+    assert refused.value.allowed == f"formats 1 to {catalogue.FORMAT}"
     assert refused.value.next_step
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from trunkline.core.canonical import canonical
 from trunkline.core.errors import BadInput, Tampered
 from trunkline.store import Journal, SigningKey, open_database, open_key, reading, transaction, verify_export
-from trunkline.store.entry import Checkpoint
+from trunkline.store.entry import Checkpoint, group_bytes
 from trunkline.store.merkle import EMPTY_ROOT, is_consistent, leaf_hash, root_of
 
 
@@ -43,6 +43,19 @@ def test_an_entry_is_canonical_json_and_its_leaf_is_the_hash_of_those_bytes(jour
 
     assert stored == canonical({"at": "2026-11-20T14:00:00.000000Z", "body": {"a": "ü", "b": 1}, "format": 1, "kind": "note", "seq": 0})
     assert written.leaf == leaf_hash(stored)
+
+
+def test_a_group_has_the_bytes_its_entries_would_have_alone(journal: Journal) -> None:
+    at = "2026-11-20T14:00:00.000000Z"
+    plain, odd = [("note", {"b": n, "a": ["ü\n"]}) for n in range(150)], [("odd.kind", {"at": datetime(2026, 1, 1, tzinfo=UTC), 1: 1e-9}), ("note", (1, None))]
+
+    written = journal.append_many(plain)
+
+    assert len(written) == 150
+    assert (written[-1].seq, written[-1].body, [e.seq for e in written[3:5]]) == (149, {"b": 149, "a": ["ü\n"]}, [3, 4])
+    for items in (plain, [*plain, *odd], odd):
+        alone = [canonical({"at": at, "body": body, "format": 1, "kind": kind, "seq": seq}) for seq, (kind, body) in enumerate(items, 7)]
+        assert group_bytes(7, at, items) == alone
 
 
 def test_a_checkpoint_follows_every_committed_group(journal: Journal, signer: SigningKey) -> None:

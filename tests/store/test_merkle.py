@@ -160,3 +160,17 @@ def test_a_leaf_that_is_not_there_has_no_proof() -> None:
         inclusion_path(8, 8, node)
     with pytest.raises(ValueError, match="cannot become"):
         consistency_path(5, 4, node)
+
+
+@given(st.integers(0, 70), st.integers(0, 300))
+def test_many_leaves_at_once_complete_what_they_complete_one_by_one(before: int, count: int) -> None:
+    leaves = [leaf_hash(bytes([n % 256, n // 256])) for n in range(before + count)]
+    one_by_one, at_once = Frontier(), Frontier()
+    for leaf in leaves[:before]:
+        one_by_one.add(leaf)
+    at_once.extend(leaves[:before])
+
+    completed = at_once.extend(leaves[before:])
+
+    assert completed == [b"".join(one_by_one.add(leaf)) or None for leaf in leaves[before:]]
+    assert (at_once.size, at_once.peaks, at_once.root()) == (one_by_one.size, one_by_one.peaks, one_by_one.root())

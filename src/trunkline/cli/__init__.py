@@ -23,7 +23,9 @@ NOUNS = {
     "gate": "What a candidate has to pass.",
     "decision": "The queue: what is proposed, why, and how it turned out.",
     "audit": "The journal: what happened, provably.",
+    "access": "Keys by which people and systems are known over the network, and their roles.",
     "workspace": "Where everything rests.",
+    "completion": "What a shell needs to complete commands, options and names.",
     "simulator": "A simulated operator that writes the files a network writes.",
 }
 

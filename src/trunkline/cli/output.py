@@ -8,6 +8,25 @@ from typing import Any
 
 import click
 
+
+def _workflows(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - the library's signature
+    from trunkline.run import shipped
+
+    return [name for name in shipped.names() if name.startswith(incomplete)]
+
+
+def _decisions(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG001
+    from click.shell_completion import CompletionItem
+
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(ctx.find_root().params["workspace"]) as opened:
+        found = opened.decisions.list(state="open", limit=100)
+    return [CompletionItem(one.id, help=f"{one.action} {one.target}") for one in found if one.id.startswith(incomplete)]
+
+
+workflow_name = click.argument("name", shell_complete=_workflows)
+decision_id = click.argument("decision", shell_complete=_decisions)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
 by = click.option("--by", default="", help="Who acts; default: the setting 'operator', else your user name.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from trunkline.cli.output import as_json, by, dry_run, print_json, progress, reason, say, table, verdict_rows
+from trunkline.cli.output import as_json, by, dry_run, print_json, progress, reason, say, table, verdict_rows, workflow_name
 from trunkline.core.values import rarity
 
 
@@ -39,6 +39,8 @@ def _instant(ctx: click.Context, parameter: click.Parameter, given: str | None) 
 
 rename = click.option("--kpi", "rename", multiple=True, callback=_pairs, help="WANTED=GIVEN: the workflow's KPI is called GIVEN in your files. Repeat it.")
 every = click.option("--every", help="Length of a slot, such as 15m or 1h; default: the workflow's own, or your data's if those are coarser.")
+waiver = click.option("--waiver", default="", help="Who answers where the gates or a step could not tell: 'NAME: reason'.")
+change = click.option("--change", default="", help="Number of the change request; asked for where there are change windows.")
 seed = click.option("--seed", default=0, show_default=True, help="The same seed gives the same answer.")
 
 
@@ -49,8 +51,9 @@ def list_(workspace: Path, as_json: bool) -> None:
     """Shipped and deployed workflows, with what is live and in shadow."""
     from trunkline import workspace as workspaces
     from trunkline.run import shipped
+    from trunkline.store.opened import is_workspace
 
-    if not (workspace / "trunkline.db").is_file():
+    if not is_workspace(workspace):
         found = [_shipped(name) for name in shipped.names()]
     else:
         with workspaces.open(workspace) as opened:
@@ -58,7 +61,11 @@ def list_(workspace: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        table(list(found[0]), [list(row.values()) for row in found])
+        table(list(found[0]), [[f"{value[:12]}{value[16:]}" if name in _RELEASES else value for name, value in row.items()] for row in found])
+
+
+_RELEASES = ("live", "shadow", "canary", "candidate")
+"""Columns of the list that hold releases, shown by their first letters."""
 
 
 def _shipped(name: str) -> dict[str, str]:
@@ -79,7 +86,7 @@ def _shipped(name: str) -> dict[str, str]:
 
 
 @command.command("show")
-@click.argument("name")
+@workflow_name
 @as_json
 @click.pass_obj
 def show(workspace: Path, name: str, as_json: bool) -> None:
@@ -87,10 +94,11 @@ def show(workspace: Path, name: str, as_json: bool) -> None:
     from trunkline import workspace as workspaces
     from trunkline.core.canonical import plain
     from trunkline.run import shipped
+    from trunkline.store.opened import is_workspace
 
     found = shipped.find(name)
     releases: list[dict[str, Any]] = []
-    if (workspace / "trunkline.db").is_file():
+    if is_workspace(workspace):
         with workspaces.open(workspace) as opened:
             releases = opened.workflows.releases(found.name).to_dicts()
     assert found.owner is not None
@@ -157,7 +165,7 @@ def new(name: str, folder: Path, dry_run: bool) -> None:
 
 
 @command.command("check")
-@click.argument("name")
+@workflow_name
 @as_json
 def check(name: str, as_json: bool) -> None:
     """May it load? Owner, runbook, purpose, outcome, control, safe default, way back: every gap is named."""
@@ -173,7 +181,7 @@ def check(name: str, as_json: bool) -> None:
 
 
 @command.command("replay")
-@click.argument("name")
+@workflow_name
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("trunkline-replay"), show_default=True, help="Where the report goes.")
 @click.option("--zone", help="IANA zone of times that name none, and of elements whose inventory names none, such as Europe/Rome.")
@@ -215,11 +223,12 @@ def replay(
     from trunkline.run.load import Options
     from trunkline.run.replay_files import replay_files
     from trunkline.run.truth import read_truth
+    from trunkline.store.opened import is_workspace
 
     known = None if truth is None else read_truth(truth, zone=zone)
     if not files and Path(name).is_file() and not name.endswith(".py"):
         raise click.UsageError(f"Which workflow? Write: trunkline workflow replay kpi-anomaly {name}")
-    if not files and not (workspace / "trunkline.db").is_file():
+    if not files and not is_workspace(workspace):
         raise click.UsageError(f"Which files? Write: trunkline workflow replay {name} YOUR.csv (without files it replays the data of a workspace).")
     with progress() as told:
         if files:
@@ -289,7 +298,7 @@ def _tell(result: Any, page: Path) -> None:
 
 
 @command.command("train")
-@click.argument("name")
+@workflow_name
 @rename
 @every
 @click.option("--against", multiple=True, help="Another kind of model to try beside the workflow's own, such as forest. Repeat it.")
@@ -319,24 +328,135 @@ def _verdicts(card: dict[str, Any] | Any) -> None:
 
 
 @command.command("deploy")
-@click.argument("name")
+@workflow_name
 @click.option("--release", help="Which candidate; default: the newest.")
-@click.option("--waiver", default="", help="Who answers where the gates could not tell: 'NAME: reason'.")
+@waiver
+@change
 @reason()
 @by
 @dry_run
 @click.pass_obj
-def deploy(workspace: Path, name: str, release: str | None, waiver: str, reason: str, by: str, dry_run: bool) -> None:
-    """One step forward: a candidate into shadow, a shadow live."""
+def deploy(workspace: Path, name: str, release: str | None, waiver: str, change: str, reason: str, by: str, dry_run: bool) -> None:
+    """One step forward: a candidate into shadow, a shadow to its canary steps, or live."""
     from trunkline import workspace as workspaces
 
     with workspaces.open(workspace) as opened:
-        state = opened.workflows.deploy(name, by=by, reason=reason, release=release, waiver=waiver, dry_run=dry_run)
+        state = opened.workflows.deploy(name, by=by, reason=reason, release=release, waiver=waiver, change=change, dry_run=dry_run)
     say(f"{name} {'would be' if dry_run else 'is now'} {state}.")
 
 
+@command.command("step")
+@workflow_name
+@waiver
+@change
+@reason()
+@by
+@dry_run
+@click.pass_obj
+def step(workspace: Path, name: str, waiver: str, change: str, reason: str, by: str, dry_run: bool) -> None:
+    """The next step of the canary that runs; refused until the step before it is over."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        state = opened.workflows.step(name, by=by, reason=reason, waiver=waiver, change=change, dry_run=dry_run)
+    say(f"{name} {'would be' if dry_run else 'is now'} {state}.")
+
+
+@command.command("plan")
+@workflow_name
+@as_json
+@click.pass_obj
+def plan(workspace: Path, name: str, as_json: bool) -> None:
+    """How many cells each canary step has, and how many days until its effect would be seen."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        found = opened.workflows.plan(name).to_dicts()
+    if as_json:
+        print_json(found)
+    else:
+        rows = [(one["step"], f"{one['share']:.4g}", one["cells"], one["days"], one["says"]) for one in found]
+        table(["step", "share", "cells", "days", "says"], rows, empty="It has no canary: after its shadow it decides for all.")
+
+
+@command.command("approve")
+@click.argument("release")
+@reason()
+@by
+@dry_run
+@click.pass_obj
+def approve(workspace: Path, release: str, reason: str, by: str, dry_run: bool) -> None:
+    """Let RELEASE go live, which acts alone; not by who trained or deploys it."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        which = opened.workflows.approve(release, by=by, reason=reason, dry_run=dry_run)
+    say(f"Release {which} {'would be' if dry_run else 'is'} approved.")
+
+
+@command.command("review")
+@workflow_name
+@reason()
+@by
+@dry_run
+@click.pass_obj
+def review(workspace: Path, name: str, reason: str, by: str, dry_run: bool) -> None:
+    """Say that you looked at it again, and with what result; its next review counts from now."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        due = opened.workflows.review(name, by=by, reason=reason, dry_run=dry_run)
+    say(f"{'Nothing was written. ' if dry_run else ''}Next review of {name}: {due or 'none, nothing of it serves'}.")
+
+
+@command.command("restore")
+@workflow_name
+@reason()
+@by
+@dry_run
+@click.pass_obj
+def restore(workspace: Path, name: str, reason: str, by: str, dry_run: bool) -> None:
+    """Give it back how far it may go alone, once what cost it that is cured."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        control = opened.workflows.restore(name, by=by, reason=reason, dry_run=dry_run)
+    say(f"{name} {'would go' if dry_run else 'goes'} as far as it declares again: {control}.")
+
+
+@command.command("freeze")
+@click.argument("days")
+@click.option("--workflow", "name", default="", help="Of which workflow; default: of all.")
+@reason()
+@by
+@dry_run
+@click.pass_obj
+def freeze(workspace: Path, days: str, name: str, reason: str, by: str, dry_run: bool) -> None:
+    """Nothing goes live on these DAYS: 2026-12-20/2027-01-06. A rollback still does."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        which = opened.workflows.freeze(days, name=name, by=by, reason=reason, dry_run=dry_run)
+    say(f"{'Would be frozen' if dry_run else 'Frozen'}: {name or 'everything'}, {days}. Its id is {which}.")
+
+
+@command.command("unfreeze")
+@click.argument("freeze")
+@reason()
+@by
+@dry_run
+@click.pass_obj
+def unfreeze(workspace: Path, freeze: str, reason: str, by: str, dry_run: bool) -> None:
+    """End FREEZE (its id) before its time."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        which = opened.workflows.unfreeze(freeze, by=by, reason=reason, dry_run=dry_run)
+    say(f"The freeze {which} {'would be' if dry_run else 'is'} over.")
+
+
 @command.command("run")
-@click.argument("name")
+@workflow_name
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--zone", help="IANA zone of times that name none.")
 @click.option("--file-time", is_flag=True, help="A file was received when it was last modified; else at period end plus the delay.")
@@ -379,19 +499,36 @@ def run(workspace: Path, name: str, files: tuple[Path, ...], zone: str | None, f
 
 
 @command.command("rollback")
-@click.argument("name")
+@workflow_name
 @click.option("--to", help="Which earlier release; default: the one before.")
 @reason()
 @by
 @dry_run
 @click.pass_obj
 def rollback(workspace: Path, name: str, to: str | None, reason: str, by: str, dry_run: bool) -> None:
-    """Make an earlier release live again; needs no verdict."""
+    """Make an earlier release live again, or end a canary; at any time, without verdict or window."""
     from trunkline import workspace as workspaces
 
     with workspaces.open(workspace) as opened:
         release = opened.workflows.rollback(name, by=by, reason=reason, to=to, dry_run=dry_run)
-    say(f"Release {release} {'would be' if dry_run else 'is'} live again.")
+    say(f"Release {release} {'would be' if dry_run else 'is'} live again." if release else "The canary goes back; nothing is live.")
+
+
+@command.command("compare")
+@workflow_name
+@as_json
+@click.pass_obj
+def compare(workspace: Path, name: str, as_json: bool) -> None:
+    """How far the release in shadow agrees with the live one, on the rows both saw."""
+    from trunkline import workspace as workspaces
+
+    with workspaces.open(workspace) as opened:
+        report = opened.workflows.compare(name)
+    if as_json:
+        print_json(report.plain())
+        return
+    say(str(report))
+    table(report.by_region.columns, [[value if value is not None else "" for value in row] for row in report.by_region.iter_rows()], empty="")
 
 
 @command.command("diff")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -33,4 +34,9 @@ def is_fast() -> bool:
 
     It asks only whether the library is there; importing it takes half a second and is left to the first kernel used.
     """
-    return os.environ.get("TRUNKLINE_FAST", "1") != "0" and find_spec("numba") is not None
+    return os.environ.get("TRUNKLINE_FAST", "1") != "0" and _has_numba()
+
+
+@cache
+def _has_numba() -> bool:
+    return find_spec("numba") is not None

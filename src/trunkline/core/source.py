@@ -4,9 +4,10 @@ What counts is the text: of the function, of every function, class and module of
 reaches by name, and the values of the constants it reads. Trunkline's own code, the standard
 library and installed packages are named, not read: their versions are part of a release.
 
-Seen: globals, closures, defaults, the object a method belongs to, what ``functools.partial`` binds,
-base classes, imports (also those inside a function). Not seen: what is reached only through a
-string (``getattr(module, name)``) or read from a file while deciding.
+Seen: globals, closures, defaults, attributes of functions, the object a method belongs to, what ``functools.partial`` binds,
+base classes, imports (also those inside a function, or by ``import_module("name")``), modules of a package, and what
+constants of classes and modules are worth where their text does not tell. Refused: a function that reads a file, runs a text
+or imports a name it makes up. Not seen: what is reached through a string (``getattr(module, name)``).
 """
 
 from __future__ import annotations
@@ -36,19 +37,21 @@ KNOWN_AS = "__known_as__"
 """What a module that was loaded under a made-up name is called in hashes."""
 
 
-def source_of(thing: Callable[..., Any]) -> dict[str, str]:
-    """Every piece of source that *thing* reaches, by name; line ends are LF.
+def source_of(thing: Callable[..., Any], *further: Any) -> dict[str, str]:
+    """Every piece of source that *thing* reaches, and each of *further* (a class of the user's own), by name; line ends are LF.
 
     Raises
     ------
     WorkflowError
-        A global, default or closure that has neither source nor a canonical form, or a lambda; it is named.
+        A global, default or closure that has neither source nor a canonical form, or a lambda; or a function that reads a file,
+        runs a text or imports by a name it makes up: what it reaches could change unseen. It is named.
 
     >>> sorted(source_of(textwrap.dedent)) == ["textwrap.dedent"]
     True
     """
     walk = _Walk()
-    walk.reach(thing, _name(thing))
+    for one in (thing, *further):
+        walk.reach(one, _name(one))
     return dict(sorted(walk.pieces.items()))
 
 
@@ -98,6 +101,9 @@ class _Walk:
             return
         text = _module(module)
         self.keep(_name(module), text)
+        if text.count("\n"):
+            for made in _reckoned(text):  # read from a file, taken from another module: the text does not tell what it is
+                self.told(vars(module).get(made), f"{_name(module)}.{made}")
         self.imports(text, package=module.__spec__.parent if module.__spec__ else None)
 
     def partial(self, thing: functools.partial[Any], name: str) -> None:
@@ -115,13 +121,20 @@ class _Walk:
                 next_step="Write it as a function: def decide(row, score): …",
             )
         text = _text(function, name)
+        _refuse_unseen(text, name)
         kept = self.keep(name, text)
+        for key, value in vars(function).items():
+            if key != "__wrapped__":  # what a decorator wrapped is followed as its closure
+                self.reach(value, f"{kept}.<attribute>.{key}")
         self.imports(text, package=function.__globals__.get("__package__"))
         self.names_used(function, kept)
 
     def type(self, kind: type, name: str) -> None:
         text = _text(kind, name)
+        _refuse_unseen(text, name)
         self.keep(name, text)
+        for made in _reckoned(text, inside=kind.__name__):
+            self.told(vars(kind).get(made), f"{name}.{made}")
         self.imports(text, package=getattr(sys.modules.get(kind.__module__), "__package__", None))
         for base in kind.__bases__:
             self.reach(base, _name(base))
@@ -142,6 +155,17 @@ class _Walk:
         if _is_installed(Path(function.__code__.co_filename)):  # put in by a decorator of the standard library
             return
         self.names_used(function, name)
+
+    def told(self, value: Any, name: str) -> None:
+        """Keep what a name stands for, where it is plain data; functions, classes and objects are followed from where they are used."""
+        if value is None or not _is_plain(value):
+            return
+        try:
+            text = canonical(value).decode()
+        except (TypeError, ValueError):
+            return
+        if name not in self.pieces:
+            self.keep(name, text)
 
     def value(self, thing: Any, name: str) -> None:
         if isinstance(thing, re.Pattern):
@@ -178,12 +202,25 @@ class _Walk:
         for read in dict.fromkeys(_globals_read(function.__code__)):
             if read in function.__globals__:  # co_names holds attribute names too; those are not globals
                 value = function.__globals__[read]
+                if isinstance(value, ModuleType) and not is_foreign(value):
+                    self.through(value, function.__code__)
                 as_global = f"{_known_as(function.__module__)}.{read}"
                 if not _is_plain(value):
                     is_named = (callable(value) or isinstance(value, ModuleType)) and not _is_value(value) and not isinstance(value, functools.partial)
                     self.reach(value, _name(value) if is_named else as_global)
                 elif as_global not in self.pieces:  # read by two functions, it is still one constant
                     self.reach(value, as_global)
+
+    def through(self, module: ModuleType, code: CodeType) -> None:
+        """Follow what *code* reads of a module of the user's: modules below it, and whether its functions do what cannot be seen."""
+        for read in dict.fromkeys(_globals_read(code)):
+            below = sys.modules.get(f"{module.__name__}.{read}")
+            if below is not None and below is not module and id(below) not in self.seen:
+                self.reach(below, _name(below))
+                self.through(below, code)
+            function = vars(module).get(read)
+            if isinstance(function, FunctionType) and not is_foreign(function) and function.__name__ != "<lambda>":
+                _refuse_unseen(_text(function, _name(function)), _name(function))
 
     def imports(self, text: str, *, package: str | None) -> None:
         """Follow the user's own modules that *text* imports anywhere, also inside a function."""
@@ -199,6 +236,8 @@ def _imported(text: str, package: str | None) -> Iterator[str]:
     except SyntaxError:  # a cell with shell lines, a method cut out of its class: what it imports is seen by its globals
         return
     for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _called(node) in _IMPORTS and node.args and isinstance(node.args[0], ast.Constant):
+            yield str(node.args[0].value)
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -208,6 +247,59 @@ def _imported(text: str, package: str | None) -> Iterator[str]:
             base = resolve_name(dots + (node.module or ""), package) if dots else node.module or ""
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+_IMPORTS = frozenset({"import_module", "__import__"})
+_UNSEEN = frozenset({"exec", "eval", "compile", "open", "read_text", "read_bytes", "runpy", "run_path", "run_module"})
+
+
+def _called(node: ast.Call) -> str:
+    """The last word of what is called: ``read_text`` of ``Path(a).read_text()``."""
+    function = node.func
+    return function.id if isinstance(function, ast.Name) else function.attr if isinstance(function, ast.Attribute) else ""
+
+
+def _refuse_unseen(text: str, name: str) -> None:
+    """Refuse a function that reads a file, runs a text or imports a name it makes up."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = _called(node)
+        is_made_up = called in _IMPORTS and not (node.args and isinstance(node.args[0], ast.Constant))
+        is_method = isinstance(node.func, ast.Attribute)
+        if is_made_up or (called in _UNSEEN and not (is_method and called in {"compile", "eval", "exec"})):  # re.compile, frame.eval
+            raise WorkflowError(
+                f"'{name}' calls {called}(): what it reads could change unseen.",
+                where=f"decide reaches '{name}', line {node.lineno} of it",
+                allowed="functions whose source says all they do",
+                next_step="Read it once when the file is loaded, into a constant: its value then belongs to the hash.",
+            )
+
+
+def _reckoned(text: str, *, inside: str = "") -> Iterator[str]:
+    """Names that *text* gives values it does not spell out; of a class's body with *inside*."""
+    try:
+        body = ast.parse(text).body
+    except SyntaxError:
+        return
+    if inside:
+        body = next((node.body for node in body if isinstance(node, ast.ClassDef) and node.name == inside), [])
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) and node.value else []
+        if targets and not _is_spelled_out(node.value):  # type: ignore[attr-defined]
+            yield from (name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+
+
+def _is_spelled_out(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def _users_module(name: str) -> ModuleType | None:
@@ -256,6 +348,20 @@ def is_foreign(thing: Any) -> bool:
     if top in {"trunkline", *sys.builtin_module_names} or (not path and top in sys.stdlib_module_names):
         return True
     return path is not None and _is_installed(Path(path))
+
+
+def is_as_written(kind: type, method: str) -> bool:
+    """Whether *method* of *kind* is the one a class definition of its module wrote, not one that was put there since.
+
+    It tells an exchange made while a program runs; it is no defence against who can change the program itself.
+    """
+    function = next((vars(base)[method] for base in kind.__mro__ if method in vars(base)), None)
+    home = next((base for base in kind.__mro__ if method in vars(base)), kind)
+    if not isinstance(function, FunctionType):
+        return False
+    path = getattr(sys.modules.get(home.__module__), "__file__", None)
+    is_there = function.__module__ == home.__module__ and function.__qualname__ == f"{home.__qualname__}.{method}"
+    return is_there and (path is None or Path(function.__code__.co_filename).resolve() == Path(path).resolve())
 
 
 def _is_installed(path: Path) -> bool:

@@ -11,10 +11,10 @@ from typing import Any
 
 _HOME = {
     # measurement files
-    "PmBatch": "pm_xml",
+    "PmBatch": "pm_files",
     "PmFile": "pm_xml",
     "read_pm": "pm_xml:read",
-    "read_pm_many": "pm_xml:read_many",
+    "read_pm_many": "pm_files:read_many",
     # counters and their maps
     "CounterMap": "counter_maps",
     "check_counter_map": "counter_maps",

@@ -25,6 +25,7 @@ __all__ = [
     "Spelling",
     "check_counter_map",
     "closest_names",
+    "find",
     "load_map",
     "load_maps",
     "map_counters",
@@ -108,7 +109,7 @@ def _rows_of(counters: pl.DataFrame, maps: list[CounterMap]) -> pl.DataFrame:
     out: dict[str, list[Any]] = {name: [] for name in _ROW}
     samples = {(row.object_class, row.samples) for m in maps for row in m.counters if row.samples}
     for vendor, kind, counter in counters.select("vendor", "object_class", "counter").unique(maintain_order=True).iter_rows():
-        rows = _find(maps, vendor, kind, counter)
+        rows = find(maps, vendor, kind, counter)
         known = bool(rows) or any((m.aliases.get(kind, kind), counter) in samples for m in maps)
         for row in rows or (Counter(kind, counter, name=counter),):
             given = (
@@ -131,7 +132,8 @@ def _rows_of(counters: pl.DataFrame, maps: list[CounterMap]) -> pl.DataFrame:
     return pl.DataFrame(out, schema=dict(_ROW))
 
 
-def _find(maps: list[CounterMap], vendor: str, kind: str, counter: str) -> tuple[Counter, ...]:
+def find(maps: list[CounterMap], vendor: str, kind: str, counter: str) -> tuple[Counter, ...]:
+    """What *maps* say of a vendor's counter in an object class; empty where none knows it."""
     own = [m for m in maps if m.reads(vendor)]
     general = [m for m in maps if not m.vendor_names]
     for candidates in (own, general):

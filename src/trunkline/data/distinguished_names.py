@@ -19,7 +19,8 @@ def parts(name: str) -> list[str]:
     >>> parts(r"SubNetwork=G3, ManagedElement=a\,b")
     ['SubNetwork=G3', 'ManagedElement=a\\,b']
     """
-    return [part for part in (step.strip() for step in _COMMA.split(name)) if part]
+    steps = _COMMA.split(name) if "\\" in name else name.split(",")
+    return [part for step in steps if (part := step.strip())]
 
 
 @lru_cache(maxsize=65536)
@@ -54,6 +55,7 @@ def _joined(head: list[str], tail: list[str]) -> list[str]:
     return head + tail
 
 
+@lru_cache(maxsize=65536)
 def object_class(name: str) -> str:
     """The class of the object a name ends in; "" where the last step has none.
 

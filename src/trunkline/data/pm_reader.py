@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -169,7 +169,7 @@ class Reader:
         if local in _TEXTS:
             self._position = attributes.get("p")
             self._text, self._text_length, self._text_of = [], 0, local
-        elif (opened := self._OPEN.get(local)) is not None:
+        elif (opened := self.opens.get(local)) is not None:
             opened(self, attributes)
 
     def _characters(self, data: str) -> None:
@@ -227,7 +227,7 @@ class Reader:
         else:
             self._element = None
 
-    _OPEN: Mapping[str, Callable[[Reader, dict[str, str]], None]] = {
+    opens: ClassVar[Mapping[str, Callable[..., None]]] = {
         "measValue": _open_value,
         "measInfo": _open_info,
         "granPeriod": _open_period,
@@ -357,13 +357,18 @@ class Reader:
         found = pm_values.instant(text, self.zone)
         return found if isinstance(found, datetime) else None
 
+    def closing_notes(self) -> tuple[str, ...]:
+        """The notes, with what is known only at the end."""
+        if "seen" not in self.header:
+            self._note("the file has no header: vendor and prefix are unknown")
+        return tuple(self._notes)
+
     def finish(
         self, *, source: str, released: datetime | None, delay: timedelta, schema: Mapping[str, pl.DataType | type[pl.DataType]]
     ) -> tuple[pl.DataFrame, tuple[Quarantined, ...], tuple[str, ...]]:
         """The rows, what is in quarantine by line, and the notes."""
         self._flush()
-        if "seen" not in self.header:
-            self._note("the file has no header: vendor and prefix are unknown")
+        self.closing_notes()
         periods = [self._period(info) for info in self._infos]
         rows = (
             pl.concat(self._chunks)

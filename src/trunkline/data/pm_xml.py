@@ -10,7 +10,7 @@ Left out on purpose: validation against the schema (files that break it are read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -129,10 +129,15 @@ def read(
         reader.doubt_all()
     released = clock.utc(received_at) if received_at else None
     frame, quarantine, more = reader.finish(source=source, released=released, delay=clock.duration(delay), schema=COUNTERS)
+    return described(reader, frame, source=source, quarantine=quarantine, notes=(*notes, *more))
+
+
+def described(reader: Reader, counters: pl.DataFrame, *, source: str, quarantine: tuple[Quarantined, ...] = (), notes: tuple[str, ...] = ()) -> PmFile:
+    """What *reader* found besides the results, with these *counters*."""
     return PmFile(
-        counters=frame,
+        counters=counters,
         quarantine=quarantine,
-        notes=(*notes, *more),
+        notes=notes,
         source=source,
         format="TS 32.435" if reader.root == "measCollecFile" else "TS 28.532",
         version=reader.header.get("fileFormatVersion", ""),
@@ -198,57 +203,3 @@ def _feed(reader: Reader, chunks: Iterable[bytes], *, name: str, namespaces: boo
             line=parser.CurrentLineNumber,
             allowed="<measCollecFile> of TS 32.435 or <measDataFile> of TS 28.532",
         ) from None
-
-
-@dataclass(frozen=True, slots=True)
-class PmBatch:
-    """Some measurement files read together: one frame, the files without theirs, and the files refused."""
-
-    counters: pl.DataFrame
-    files: tuple[PmFile, ...] = ()
-    refused: tuple[BadFile, ...] = ()
-
-
-def read_many(
-    paths: Iterable[str | Path],
-    *,
-    batch: int = 64,
-    received_at: Callable[[Path], datetime | None] | None = None,
-    delay: str | timedelta = "10m",
-    zone: str | None = None,
-    max_bytes: int = 1 << 30,
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[PmBatch]:
-    """Read files in the order given, *batch* at a time: one frame per batch, so memory stays bounded.
-
-    A file that is refused does not stop the others; it stands in ``refused``. *progress* is called with the number of
-    files done after each file; *received_at* says of a path when it arrived.
-    """
-    frames: list[pl.DataFrame] = []
-    files: list[PmFile] = []
-    refused: list[BadFile] = []
-    for done, path in enumerate(map(Path, paths), start=1):
-        try:
-            arrived = received_at(path) if received_at else None
-            file = read(path, received_at=arrived, delay=delay, zone=zone, max_bytes=max_bytes)
-        except BadFile as bad:
-            refused.append(bad)
-        else:
-            frames.append(file.counters)
-            files.append(_without_rows(file))
-        if progress:
-            progress(done)
-        if len(files) + len(refused) >= batch:
-            yield PmBatch(_together(frames), tuple(files), tuple(refused))
-            frames, files, refused = [], [], []
-    if files or refused:
-        yield PmBatch(_together(frames), tuple(files), tuple(refused))
-
-
-def _together(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(frames, rechunk=True) if frames else pl.DataFrame(schema=dict(COUNTERS))
-
-
-def _without_rows(file: PmFile) -> PmFile:
-    values = {name: getattr(file, name) for name in PmFile.__dataclass_fields__}
-    return PmFile(**{**values, "counters": file.counters.clear()})

@@ -18,6 +18,7 @@ from trunkline.data.words import element_rank
 FileKind = Literal["pm_xml", "records", "series", "alarms", "works", "states", "elements", "relations", "unknown"]
 
 _HEAD = 1 << 18
+_FIRST_LINES = 4096
 _HEAD_OF_LONG_LINES = 1 << 23  # a wide file of 10,000 cells has a header of half a megabyte
 _PM_ROOT = re.compile(rb"<\s*(?:[\w.-]+:)?(measCollecFile|measDataFile|MeasDataCollection|mdc|pmSetup|OMeS|measDataCollection)\b")
 _WORK = re.compile(r"planned|mainten|work|window|change|announc|crew|intervention", re.IGNORECASE)
@@ -63,6 +64,10 @@ def look(path: str | Path) -> Sniffed:
     """What *path* is and why, from its first 256 kB. Never raises for what a file holds."""
     path = Path(path)
     try:
+        raw, _ = read_bytes(path, most=_FIRST_LINES)  # enough for measurement files, of which there are many
+        root = _PM_ROOT.search(raw)
+        if root and root.end() < len(raw) and b"\x00" not in raw:
+            return Sniffed(path, kind="pm_xml", why=f"its root element is <{root[1].decode()}>")
         raw, _ = read_bytes(path, most=_HEAD)
         root = _PM_ROOT.search(raw.replace(b"\x00", b"")[:8192])
         if root:

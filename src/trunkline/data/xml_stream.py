@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trunkline.core.errors import BadFile
 from trunkline.core.plain_file import open_plain
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 CHUNK = 256 * 1024
 LONGEST_TAG = 4 * 1024 * 1024  # expat scans an unfinished tag again with each chunk
 
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
+LARGE = 64 * 1024 * 1024
+STRONGEST = 1000
+"""Times that a file which unpacks to more than LARGE bytes may grow: measurements reach a hundred, what is made to fill a disk 1,032."""
+_MOST_MEMBERS = 100_000
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _CODECS = re.compile(r"utf_?8|ascii|iso8859_?\d+|latin_?1|cp125\d|windows_?125\d")
 _START = re.compile(r"<(?=[A-Za-z_!?])")
@@ -42,41 +46,50 @@ class Decompressor(Protocol):
 class Bytes:
     """The bytes of *where*, chunk by chunk, unpacked if they are gzip, which their first bytes say and not their name.
 
-    After the last chunk ``cut`` says why the packing ended early (None: it did not), ``checksum_failed`` whether it
+    A file may be of several gzip members. After the last chunk ``cut`` says why the packing ended early (None: it did not), ``checksum_failed`` whether it
     unpacked to something other than what was packed, and ``notes`` what else was odd.
 
     Raises
     ------
     BadFile
-        While iterating: the file cannot be opened, or unpacks to more than *most* bytes.
+        While iterating: the file cannot be opened, unpacks to more than *most* bytes, or to more than :data:`LARGE` bytes and
+        :data:`STRONGEST` times its size.
     """
 
     def __init__(self, where: Path | bytes, *, name: str, most: int) -> None:
         self.where, self.name, self.most = where, name, most
+        self._packed = 0
         self.cut: str | None = None
         self.checksum_failed = False
         self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[bytes]:
         self.cut, self.checksum_failed, self.notes = None, False, []
-        total = 0
+        total = self._packed = 0
         for chunk in self._unpacked():
             total += len(chunk)
+            if total > LARGE and total > STRONGEST * self._packed:
+                raise BadFile(
+                    f"The file unpacks to more than {STRONGEST:,} times its size, which measurements do not.",
+                    path=self.name,
+                    allowed=f"gzip that holds at most {STRONGEST:,} times its size, or at most {LARGE:,} bytes",
+                    next_step="Ask the sender what this file is; if it is meant, hand it over unpacked.",
+                )
             if total > self.most:
                 raise BadFile(
                     f"The file holds more than {self.most:,} bytes once unpacked.",
                     path=self.name,
                     allowed=f"at most {self.most:,} bytes",
-                    next_step="Split the file, or raise max_bytes if it is trusted.",
+                    next_step="Ask for files of fewer elements; from Python a trusted one can be read with a larger max_bytes.",
                 )
             yield chunk
 
     def _unpacked(self) -> Iterator[bytes]:
         raw = self._raw()
         first = next(raw, b"")
-        while len(first) < len(_GZIP) and (more := next(raw, b"")):
+        while len(first) < len(GZIP) and (more := next(raw, b"")):
             first += more
-        if not first.startswith(_GZIP):
+        if not first.startswith(GZIP):
             yield first
             yield from raw
             return
@@ -85,17 +98,20 @@ class Bytes:
     def _raw(self) -> Iterator[bytes]:
         if isinstance(self.where, bytes):
             for start in range(0, len(self.where), CHUNK):
+                self._packed += len(self.where[start : start + CHUNK])
                 yield self.where[start : start + CHUNK]
             return
         try:
             with open_plain(self.where) as file:
-                yield from _pieces(file)
+                while piece := file.read(CHUNK):
+                    self._packed += len(piece)
+                    yield piece
         except OSError as cannot:
             raise BadFile(f"The file cannot be read: {cannot.strerror or cannot}.", path=self.name) from cannot
 
     def _inflated(self, first: bytes, raw: Iterator[bytes]) -> Iterator[bytes]:
         inflate = zlib.decompressobj(wbits=31)
-        waiting = first
+        waiting, members = first, 1
         while True:
             before = inflate.copy()
             try:
@@ -110,9 +126,13 @@ class Bytes:
             waiting = inflate.unconsumed_tail
             if inflate.eof:
                 waiting = inflate.unused_data or next(raw, b"")
-                if not waiting.startswith(_GZIP):
+                if not waiting.startswith(GZIP):
                     if waiting.strip(b"\x00 \r\n"):
                         self.notes.append("bytes after the end of the gzip data were left out")
+                    return
+                members += 1
+                if members > _MOST_MEMBERS:
+                    self.cut = f"the gzip data are in more than {_MOST_MEMBERS:,} members"
                     return
                 inflate = zlib.decompressobj(wbits=31)
             elif not waiting and not (waiting := next(raw, b"")) and not piece:
@@ -126,11 +146,6 @@ def _until_damage(inflate: Decompressor, packed: bytes) -> bytes:
     with suppress(zlib.error):
         out.extend(inflate.decompress(packed[at : at + 1]) for at in range(len(packed)))
     return b"".join(out)
-
-
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    while piece := file.read(CHUNK):
-        yield piece
 
 
 class Repaired:

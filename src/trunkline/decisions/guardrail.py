@@ -104,7 +104,7 @@ class Guardrail:
     per_element_day
         At most this many items for one element in 24 hours.
     allowed
-        Actions the workflow may take; anything else never goes out. Empty means any.
+        Actions the workflow may take; anything else never goes out, nor does a confidence that is none. Empty means any.
 
     >>> rail = Guardrail(items_per_shift=1)
     >>> state, at = State(), datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -144,7 +144,7 @@ class Guardrail:
         return rulings
 
     def _rule(self, one: Decision, state: State, *, level: float, at: datetime, hold: timedelta) -> Ruling:
-        if self.allowed and one.action not in self.allowed:
+        if (self.allowed and one.action not in self.allowed) or one.confidence > 1.0:
             return "not allowed"
         episode = state.episodes.get(one.target)
         if episode and at - episode.last >= hold:

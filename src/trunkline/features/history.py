@@ -166,7 +166,9 @@ def _wanted(features: Features, inventory: Inventory, facts: Facts, slots: pl.Da
         element, slot = np.repeat(inventory.entities, len(span)), np.tile(span, len(inventory.entities))
         known = slot * every + wait
     else:
-        element = np.array([_number(inventory, name) for name in slots["entity"].to_list()], np.int64)
+        names = slots["entity"].cast(pl.String)
+        each = names.unique(maintain_order=True)
+        element = names.replace_strict(each, [_number(inventory, name) for name in each.to_list()], return_dtype=pl.Int64).to_numpy()
         at = slots["at"].cast(TIME).cast(pl.Int64).to_numpy()
         if len(at) and (off := at % every != 0).any():
             raise BadInput("A slot is not on the grid.", where=f"the frame of slots, at {slots['at'][int(off.argmax())]}")

@@ -185,7 +185,7 @@ class Live:
         self._world = None
         if state.slot is not None:
             self._world = Present(self.features, self._inventory, self._holidays, slot=state.slot)
-            self._world.rings = {name: ring.ring(number) for name, ring in state.rings.items()}
+            self._world.rings = {name: ring.ring(number, statuses=self._world.rings[name].statuses_kept) for name, ring in state.rings.items()}
             self._world.events.newest = dict(state.events)
 
     def _first_to_know(self, known: Ints) -> Ints:

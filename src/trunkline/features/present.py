@@ -36,7 +36,8 @@ class Present:
         for column in features.columns.values():
             for name, length in reach(column).items():
                 back[name] = max(back.get(name, 0), length // MICROSECOND // self.every)
-        self.rings = {name: Ring(max(back[name], back.get("*", 0)) + 1, head=slot) for name in self.kpis}
+        statuses = back.get("*", -1) + 1
+        self.rings = {name: Ring(max(back[name], back.get("*", 0)) + 1, head=slot, statuses=statuses) for name in self.kpis}
         self.events = CurrentEvents(inventory, every=self.every)
         self._calendar: Calendar | None = None
         self.kept: dict[Hashable, int] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,12 +13,16 @@ from trunkline.features.reduce import Floats
 from trunkline.features.rows import ABSENT, Rows
 
 NOT_KNOWN = np.iinfo(np.int64).min
+Codes = NDArray[np.unsignedinteger[Any]]
 
 
 class Ring:
     """One KPI: a matrix (elements that bear it, length) in which slot *s* stands in column ``s % length``.
 
-    17 bytes per element and slot. Row 0 stays empty, for elements that never brought the KPI.
+    Nine bytes per element and slot, five where all values are such as four bytes hold to the last bit (counts are):
+    of the instants at which something became known there are few in a slot, so a byte tells which it was, more only
+    where there are more. A status is kept as long as a row can ask for it. Row 0 stays empty, for elements that never
+    brought the KPI.
 
     Parameters
     ----------
@@ -24,32 +30,36 @@ class Ring:
         One more than the number of slots the farthest-looking feature looks back.
     head
         The newest slot.
+    statuses
+        The same for features that ask for the status; of slots before it none is kept.
     """
 
-    def __init__(self, length: int, *, head: int) -> None:
+    def __init__(self, length: int, *, head: int, statuses: int | None = None) -> None:
         self.length, self.head = length, head
+        self.statuses_kept = min(length, length if statuses is None else statuses)
         self.bearers: Ints = np.zeros(0, np.int64)
         """The elements that have rows: the one of row 1, of row 2 …"""
         self._row: Ints = np.zeros(0, np.int64)
-        self.value: Floats = np.full((1, length), np.nan)
-        self.known: Ints = np.full((1, length), NOT_KNOWN)
-        self.status: NDArray[np.uint8] = np.full((1, length), ABSENT, np.uint8)
+        self.value: NDArray[np.floating[Any]] = np.full((1, length), np.nan, np.float32)
+        self.code: Codes = np.zeros((1, length), np.uint8)
+        """Which of the column's :attr:`times` each value became known at, from 1; 0 where there is none."""
+        self.times: list[Ints] = [np.zeros(0, np.int64) for _ in range(length)]
+        self.status: NDArray[np.uint8] = np.full((1, self.statuses_kept), ABSENT, np.uint8)
 
-    @classmethod
-    def restored(cls, length: int, head: int, bearers: Ints, value: Floats, known: Ints, status: NDArray[np.uint8]) -> Ring:
-        """A ring with these contents, one row more than bearers."""
-        ring = cls(length, head=head)
-        ring._make_room(bearers)
-        row = ring._row[bearers]
-        for mine, theirs in ((ring.value, value), (ring.known, known), (ring.status, status)):
-            mine[row] = theirs[1:]
-        return ring
+    @property
+    def bytes_per_slot(self) -> float:
+        """What an element costs in each slot."""
+        return self.value.itemsize + self.code.itemsize + self.statuses_kept / self.length
 
     def turn(self, slot: int) -> None:
         """Make *slot* the newest; the columns it and those before it take over are emptied."""
         if slot > self.head:
-            fresh = np.arange(max(self.head + 1, slot - self.length + 1), slot + 1) % self.length
-            self.value[:, fresh], self.known[:, fresh], self.status[:, fresh] = np.nan, NOT_KNOWN, ABSENT
+            new = np.arange(max(self.head + 1, slot - self.length + 1), slot + 1)
+            self.value[:, new % self.length], self.code[:, new % self.length] = np.nan, 0
+            for column in (new % self.length).tolist():
+                self.times[column] = np.zeros(0, np.int64)
+            if self.statuses_kept:
+                self.status[:, new[-self.statuses_kept :] % self.statuses_kept] = ABSENT
             self.head = slot
 
     def reaches(self, slots: Ints) -> NDArray[np.bool_]:
@@ -62,24 +72,80 @@ class Ring:
         cells = self._row[facts.element] * self.length + facts.slot % self.length
         order = oldest_first(facts, cells)
         newest = order[np.append(cells[order][1:] != cells[order][:-1], True)[: len(order)]]
-        facts, cells = facts.chosen(newest), cells[newest]
-        value, known, status = self.value.reshape(-1), self.known.reshape(-1), self.status.reshape(-1)
-        wins = _is_newer((facts.known, facts.value, facts.status), (known[cells], value[cells], status[cells]))
-        facts, cells = facts.chosen(wins), cells[wins]
-        value[cells], known[cells], status[cells] = facts.value, facts.known, facts.status
-        return len(cells)
+        facts = facts.chosen(newest)
+        self._widen(facts.value)
+        columns = facts.slot % self.length
+        by_column = np.argsort(columns, kind="stable")
+        cuts = np.flatnonzero(np.diff(columns[by_column])) + 1
+        return sum(self._put(facts.chosen(some)) for some in np.split(by_column, cuts)) if len(facts) else 0
+
+    def known(self, rows: Ints, column: int) -> Ints:
+        """Since when each value of a column is known; :data:`NOT_KNOWN` where there is none."""
+        return np.asarray(np.append(NOT_KNOWN, self.times[column])[self.code[rows, column]])
 
     def values(self, rows: Rows) -> Floats:
         """The value of each row; NaN where there is none."""
-        return np.where(self.reaches(rows.slot), self.value.reshape(-1).take(self._cells(rows)), np.nan)
+        return np.where(self.reaches(rows.slot), self.value.reshape(-1).take(self._cells(rows, self.length)).astype(np.float64, copy=False), np.nan)
 
     def statuses(self, rows: Rows) -> NDArray[np.uint8]:
-        """The status of each row."""
-        return np.where(self.reaches(rows.slot), self.status.reshape(-1).take(self._cells(rows)), np.uint8(ABSENT))
+        """The status of each row; absent for slots of which none is kept."""
+        if not self.statuses_kept:
+            return np.full(rows.shape, ABSENT, np.uint8)
+        kept = self.reaches(rows.slot) & (rows.slot > self.head - self.statuses_kept)
+        return np.where(kept, self.status.reshape(-1).take(self._cells(rows, self.statuses_kept)), np.uint8(ABSENT))
 
-    def _cells(self, rows: Rows) -> Ints:
+    def take_over(self, bearers: Ints, value: NDArray[np.floating[Any]], code: Codes, times: list[Ints], status: NDArray[np.uint8]) -> None:
+        """Become what these say, each with one row more than bearers; *status* of the slots that are kept."""
+        self._make_room(bearers)
+        row = self._row[bearers]
+        self._widen(value)
+        self.code = self.code.astype(np.promote_types(self.code.dtype, code.dtype), copy=False)
+        self.value[row], self.code[row], self.status[row], self.times = value[1:], code[1:], status[1:], times
+
+    def _put(self, facts: KpiFacts) -> int:
+        """The same for facts of one slot, one of a cell."""
+        slot = int(facts.slot[0])
+        column, row = slot % self.length, self._row[facts.element]
+        keeps_status = slot > self.head - self.statuses_kept
+        old_status = self.status[row, slot % self.statuses_kept] if keeps_status else facts.status
+        old = (self.known(row, column), self.value[row, column].astype(np.float64, copy=False), old_status)
+        wins = _is_newer((facts.known, facts.value, facts.status), old)
+        facts, row = facts.chosen(wins), row[wins]
+        self.value[row, column] = facts.value
+        self.code[row, column] = 0
+        self._note(row, column, facts.known)
+        if keeps_status:
+            self.status[row, slot % self.statuses_kept] = facts.status
+        return len(row)
+
+    def _note(self, row: Ints, column: int, known: Ints) -> None:
+        """Write down since when the values of some rows of a column are known."""
+        times = self.times[column]
+        new = np.setdiff1d(known, times)
+        if len(times) + len(new) > np.iinfo(self.code.dtype).max:  # forget instants that nothing is known since any more
+            used, code = np.unique(self.code[:, column], return_inverse=True)
+            is_first_none = int(used[0] == 0)
+            times = times[used[is_first_none:].astype(np.int64) - 1]
+            self.code[:, column] = code + 1 - is_first_none
+            new = np.setdiff1d(known, times)
+        times = np.append(times, new)
+        if len(times) > np.iinfo(self.code.dtype).max:
+            self.code = self.code.astype(np.uint16 if len(times) <= np.iinfo(np.uint16).max else np.uint32)
+        order = np.argsort(times)
+        self.code[row, column] = order[np.searchsorted(times, known, sorter=order)] + 1
+        self.times[column] = times
+
+    def _widen(self, values: NDArray[np.floating[Any]]) -> None:
+        """Make room for all bits of *values*."""
+        if self.value.dtype == np.float32 and values.dtype != np.float32:
+            with np.errstate(over="ignore"):
+                is_exact = (values.astype(np.float32) == values) | np.isnan(values)
+            if not is_exact.all():
+                self.value = self.value.astype(np.float64)
+
+    def _cells(self, rows: Rows, length: int) -> Ints:
         row = np.where(rows.element < len(self._row), self._row.take(rows.element, mode="clip"), 0) if len(self._row) else np.zeros_like(rows.element)
-        return np.asarray(row * self.length + rows.slot % self.length)
+        return np.asarray(row * length + rows.slot % length)
 
     def _make_room(self, elements: Ints) -> None:
         if len(elements) and (most := int(elements.max()) + 1) > len(self._row):
@@ -89,9 +155,9 @@ class Ring:
         self.bearers = np.append(self.bearers, new)
         if len(self.bearers) + 1 > len(self.value):
             more = len(self.bearers) + 1 + len(self.bearers) // 4 - len(self.value)  # a quarter ahead, so that newcomers one by one stay cheap
-            self.value = np.concatenate([self.value, np.full((more, self.length), np.nan)])
-            self.known = np.concatenate([self.known, np.full((more, self.length), NOT_KNOWN)])
-            self.status = np.concatenate([self.status, np.full((more, self.length), ABSENT, np.uint8)])
+            self.value = np.concatenate([self.value, np.full((more, self.length), np.nan, self.value.dtype)])
+            self.code = np.concatenate([self.code, np.zeros((more, self.length), self.code.dtype)])
+            self.status = np.concatenate([self.status, np.full((more, self.statuses_kept), ABSENT, np.uint8)])
 
 
 def _is_newer(new: tuple[Ints, Floats, NDArray[np.uint8]], old: tuple[Ints, Floats, NDArray[np.uint8]]) -> NDArray[np.bool_]:

@@ -14,13 +14,14 @@ from trunkline.features.calendar import Ints
 from trunkline.features.current_events import Version
 from trunkline.features.intake import EventFacts, KpiFacts
 from trunkline.features.reduce import Floats
-from trunkline.features.ring import Ring
+from trunkline.features.ring import NOT_KNOWN, Ring
 
-FORMAT = 1
+FORMAT = 2
+_READS = (1, 2)
 
 
 class SavedRing(msgspec.Struct, frozen=True):
-    """A :class:`Ring`; its bearers as places in the snapshot's list of names."""
+    """A :class:`Ring`; its bearers as places in the snapshot's list of names. In format 1, without kinds, each cell had its instant and status."""
 
     length: int
     head: int
@@ -28,17 +29,44 @@ class SavedRing(msgspec.Struct, frozen=True):
     value: bytes
     known: bytes
     status: bytes
+    kinds: tuple[str, str] | None = None
+    times: list[bytes] = []
 
     @staticmethod
     def of(ring: Ring) -> SavedRing:
         used = len(ring.bearers) + 1
-        return SavedRing(ring.length, ring.head, ring.bearers.tolist(), _bytes(ring.value[:used]), _bytes(ring.known[:used]), _bytes(ring.status[:used]))
+        return SavedRing(
+            ring.length,
+            ring.head,
+            ring.bearers.tolist(),
+            _bytes(ring.value[:used]),
+            _bytes(ring.code[:used]),
+            _bytes(ring.status[:used]),
+            (_kind(ring.value), _kind(ring.code)),
+            [_bytes(times) for times in ring.times],
+        )
 
-    def ring(self, number: Ints) -> Ring:
-        """The ring, with *number* giving each saved place its number now."""
-        shape = (len(self.bearers) + 1, self.length)
-        value, known, status = _floats(self.value).reshape(shape), _ints(self.known).reshape(shape), _small(self.status).reshape(shape)
-        return Ring.restored(self.length, self.head, number[np.array(self.bearers, np.int64)], value, known, status)
+    def ring(self, number: Ints, *, statuses: int) -> Ring:
+        """The ring with so many slots' statuses, *number* giving each saved place its number now."""
+        ring = Ring(self.length, head=self.head, statuses=statuses)
+        bearers, rows = number[np.array(self.bearers, np.int64)], len(self.bearers) + 1
+        if self.kinds is None:
+            ring.put(self._facts(bearers))
+            return ring
+        value, code = (
+            np.frombuffer(given, kind).astype(np.dtype(kind).newbyteorder("=")).reshape(rows, self.length)
+            for given, kind in zip((self.value, self.known), self.kinds, strict=True)
+        )
+        ring.take_over(bearers, value, code, [_ints(times) for times in self.times], _small(self.status).reshape(rows, ring.statuses_kept))
+        return ring
+
+    def _facts(self, bearers: Ints) -> KpiFacts:
+        """What a ring of format 1 holds."""
+        shape = (len(bearers) + 1, self.length)
+        value, known, status = _floats(self.value).reshape(shape)[1:], _ints(self.known).reshape(shape)[1:], _small(self.status).reshape(shape)[1:]
+        row, column = np.nonzero(known != NOT_KNOWN)
+        slot = self.head - (self.head - column) % self.length
+        return KpiFacts(bearers[row], slot, known[row, column], value[row, column], status[row, column])
 
 
 class SavedKpi(msgspec.Struct, frozen=True):
@@ -120,9 +148,11 @@ def read_snapshot(snapshot: bytes) -> SavedState:
         envelope = msgspec.msgpack.decode(snapshot, type=_Envelope)
     except msgspec.DecodeError as broken:
         raise Tampered("These bytes are no snapshot of a feature stream.", next_step="Fill a new stream from the stored facts.") from broken
-    if envelope.format != FORMAT:
+    if envelope.format not in _READS:
         raise WorkspaceError(
-            f"The feature snapshot is of format {envelope.format}.", allowed=f"format {FORMAT}", next_step="Fill a new stream from the stored facts."
+            f"The feature snapshot is of format {envelope.format}.",
+            allowed=f"formats {_READS[0]} to {FORMAT}",
+            next_step="Fill a new stream from the stored facts.",
         )
     if hashlib.sha256(envelope.state).digest() != envelope.sha256:
         raise Tampered("The feature snapshot does not match its hash.", next_step="Take an older snapshot, or fill a new stream from the stored facts.")
@@ -131,6 +161,10 @@ def read_snapshot(snapshot: bytes) -> SavedState:
 
 def _bytes(array: NDArray[Any]) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _kind(array: NDArray[Any]) -> str:
+    return array.dtype.newbyteorder("<").str
 
 
 def _floats(given: bytes) -> Floats:

@@ -9,14 +9,15 @@ digs in Python objects.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn
 
 import polars as pl
 
-from trunkline.core.errors import AccessDenied, BadInput
+from trunkline.core.errors import AccessDenied, BadInput, WorkspaceError
 from trunkline.govern.product import Product
+from trunkline.store.lake import first_line
 
 if TYPE_CHECKING:
     from trunkline.store.journal import Journal
@@ -134,7 +135,32 @@ class View:
         if where is not None:
             found = found.filter(where)
         self._journal_read(product, wanted)
-        return found.select(wanted).collect()
+        return self._collected(product, found.select(wanted))
+
+    def pieces(self, product: str, columns: Sequence[str] | None = None, *, where: pl.Expr | None = None, version: int) -> Iterator[pl.DataFrame]:
+        """Rows of *product* as its table was at *version*, a piece at a time: for what is too much to be read at once. Else as :meth:`read`."""
+        wanted, may = self._check(product, columns, where, None), self.columns(product)
+        self._journal_read(product, wanted)
+        region = self._products[product].region
+        for piece in self._lake.pieces(self._products[product].table, version):
+            within = piece if self.regions is None or region is None else piece.filter(pl.col(region).is_in(sorted(self.regions)))
+            within = within.select(may)  # before `where`, as in `read`
+            yield self._collected(product, (within if where is None else within.filter(where)).select(wanted))
+
+    def since(self, product: str, version: int, until: int) -> pl.DataFrame | None:
+        """Rows of *product* that its table gained after *version*, up to *until*, within what this view may see.
+
+        None where the table cannot tell (see ``Lake.since``): read the whole then.
+        """
+        wanted = self._check(product, None, None, None)
+        found = self._lake.since(self._products[product].table, version, until)
+        if found is None:
+            return None
+        region = self._products[product].region
+        if self.regions is not None and region is not None:
+            found = found.filter(pl.col(region).is_in(sorted(self.regions)))
+        self._journal_read(product, wanted)
+        return found.select([c for c in wanted if c in found.columns])
 
     def columns(self, product: str) -> tuple[str, ...]:
         """The columns of *product* that this view may read, in the product's order."""
@@ -172,6 +198,16 @@ class View:
             regions=self._regions(regions),
             columns={name: tuple((columns or {}).get(name, self.columns(name))) for name in kept},
         )
+
+    def _collected(self, product: str, found: pl.LazyFrame) -> pl.DataFrame:
+        try:
+            return found.collect()
+        except (pl.exceptions.ComputeError, pl.exceptions.PanicException, OSError) as broken:
+            raise WorkspaceError(
+                f"'{product}' cannot be read: {first_line(broken)}.",
+                where=f"table {self._products[product].table}",
+                next_step="Look what is damaged and restore it from a backup: trunkline workspace check",
+            ) from broken
 
     def _check(self, product: str, columns: Sequence[str] | None, where: pl.Expr | None, regions: Collection[str] | None) -> tuple[str, ...]:
         """The columns to hand out, where everything asked for lies inside this view."""

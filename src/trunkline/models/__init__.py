@@ -9,6 +9,7 @@ from trunkline.models.dummies import Constant, LastWeek, RandomAlarm, RangeNovel
 from trunkline.models.envelope import Envelope
 from trunkline.models.forest import IsolationForest
 from trunkline.models.harmonic import Harmonic
+from trunkline.models.hour_of_week import HourOfWeek
 from trunkline.models.linear_trend import LinearTrend
 from trunkline.models.protocol import Context, Fitted, Model, Saved
 from trunkline.models.trees import Trees
@@ -21,6 +22,7 @@ __all__ = [
     "Envelope",
     "Fitted",
     "Harmonic",
+    "HourOfWeek",
     "IsolationForest",
     "LastWeek",
     "LinearTrend",

@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from trunkline.core.extras import is_fast
 from trunkline.models.protocol import Floats
 
 TOP = 0.02
@@ -119,20 +120,26 @@ class Tail:
         return cls(**{part: arrays[f"{name}.{part}"] for part in cls.__slots__})
 
     def _p_of(self, values: Floats, of: npt.NDArray[np.int64]) -> Floats:
-        count, threshold, beyond, scale, shape = (part[of][:, None] for part in (self.count, self.threshold, self.beyond, self.scale, self.shape))
+        count, threshold, beyond = (part[of][:, None] for part in (self.count, self.threshold, self.beyond))
         kept = np.minimum(count, _GRID)
         reached = kept - self._smaller(values, of, kept[:, 0].astype(np.int64))
-        body = (reached * (count / np.maximum(kept, 1.0)) + 1.0) / (count + 1.0)
+        p = np.maximum((reached * (count / np.maximum(kept, 1.0)) + 1.0) / (count + 1.0), beyond)
+        far, at = np.nonzero(values > threshold)  # few of them: a power costs as much as all the rest
+        of_far = of[far]
         with np.errstate(over="ignore"):
-            tail = beyond * (1.0 + shape * np.maximum(values - threshold, 0.0) / scale) ** (-1.0 / shape)
-        p = np.where(values > threshold, np.minimum(tail, beyond), np.maximum(body, beyond))
+            excess = self.shape[of_far] * np.maximum(values[far, at] - self.threshold[of_far], 0.0) / self.scale[of_far]
+            p[far, at] = np.minimum(self.beyond[of_far] * (1.0 + excess) ** (-1.0 / self.shape[of_far]), self.beyond[of_far])
         p = np.where(count > 0.0, np.maximum(p, np.finfo(np.float64).tiny), 1.0)
         return np.where(np.isnan(values), np.nan, p)
 
-    def _smaller(self, values: Floats, of: npt.NDArray[np.int64], kept: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _smaller(self, values: Floats, of: npt.NDArray[np.int64], kept: npt.NDArray[np.int64]) -> Floats:
         """How many kept levels are smaller than each value: line by line where lines are long, else all at once."""
+        if is_fast():
+            from trunkline.models.tail_kernel import smaller
+
+            return smaller(self.levels, of, kept, values)
         if values.shape[1] > _LONG:
-            return np.array([np.searchsorted(self.levels[s, :k], line) for s, k, line in zip(of, kept, values, strict=True)]).reshape(values.shape)
+            return np.array([np.searchsorted(self.levels[s, :k], line) for s, k, line in zip(of, kept, values, strict=True)], np.float64).reshape(values.shape)
         low = np.zeros(values.shape, dtype=np.int64)
         high = np.repeat(kept[:, None], values.shape[1], axis=1)
         line = of[:, None]
@@ -140,7 +147,7 @@ class Tail:
             middle = (low + high) // 2
             less = (low < high) & (self.levels[line, np.minimum(middle, _GRID - 1)] < values)
             low, high = np.where(less, middle + 1, low), np.where(less, high, np.minimum(middle, high))
-        return low
+        return low.astype(np.float64)
 
 
 def _thinned(past: Floats, most: int = 200_000) -> Floats:

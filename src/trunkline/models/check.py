@@ -20,6 +20,7 @@ import polars as pl
 
 from trunkline.core.canonical import content_hash
 from trunkline.core.errors import BadInput, Tampered, TrunklineError
+from trunkline.models import onnx_export
 from trunkline.models.portable import load, pack, parity, unpack
 from trunkline.models.protocol import Context, Fitted, Floats, Model
 from trunkline.models.rows import KEYS
@@ -305,6 +306,18 @@ def saved_and_loaded_it_scores_exactly_the_same(bench: Bench) -> Iterator[str]:
         yield "Columns or lookback differ after saving and loading."
 
 
+def it_exports_and_answers_alike_or_says_why_not(bench: Bench) -> Iterator[str]:
+    able = onnx_export.exports(bench.fitted)
+    if able is not True:
+        if not str(able).strip() or able is False:
+            yield "It neither exports nor says why not; give the fitted model an attribute exports = 'why not'."
+        return
+    if onnx_export.is_installed():
+        proof = onnx_export.prove(bench.fitted, onnx_export.Exported(onnx_export.graph_of(bench.fitted)), bench.rows, most=400)
+        if not proof.apart <= onnx_export.BOUND:
+            yield f"Exported it scores row {proof.worst} {proof.theirs:.9g} instead of {proof.ours:.9g}."
+
+
 def saved_arrays_hold_no_objects(bench: Bench) -> Iterator[str]:
     for name, array in bench.fitted.save().arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype.hasobject:
@@ -410,6 +423,7 @@ CHECKS: tuple[Check, ...] = (
     a_missing_column_is_refused_by_name,
     infinite_values_are_never_silent,
     saved_and_loaded_it_scores_exactly_the_same,
+    it_exports_and_answers_alike_or_says_why_not,
     saved_arrays_hold_no_objects,
     a_changed_byte_is_refused,
     the_manifest_names_model_parameters_and_columns,

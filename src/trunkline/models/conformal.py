@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from trunkline.core.extras import is_fast
 from trunkline.models.protocol import Floats
 from trunkline.models.walking import DAYS, Walk
 
@@ -61,6 +62,12 @@ def _adapted(errors: Floats, level: float) -> Floats:
     Errors are counted in bins of a tenth of a scale, so that all series move through the days together.
     """
     edges = np.linspace(-_REACH, _REACH, _BINS + 1)
+    if is_fast():
+        from trunkline.models.conformal_kernel import adapted
+
+        limits = np.zeros((len(errors), errors.shape[2], 2), np.int64)
+        adapted(errors, edges, 1.0 - min(level + _EXTRA, 0.999), _RATE, _LEAST, limits)
+        return np.stack([np.maximum(0.0, -edges[limits[..., 0]]), np.maximum(0.0, edges[limits[..., 1] + 1])], axis=-1)
     place = np.clip(np.searchsorted(edges, np.nan_to_num(errors)) - 1, 0, _BINS - 1)
     series, origins, leads, slots = errors.shape
     counts = np.zeros((series * origins * leads, _BINS), dtype=np.int32)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from zlib import crc32
 
 import numpy as np
@@ -35,6 +35,8 @@ class RandomAlarm:
     seed: int = 0
     columns: tuple[str, ...] = ()
 
+    by_element: ClassVar[bool] = True
+
     def fit(self, rows: pl.DataFrame, *, labels: npt.NDArray[Any] | None = None, context: Context, seed: int = 0) -> FittedDummy:
         """Nothing is learned."""
         del labels, seed
@@ -53,6 +55,8 @@ class Constant:
     value: float = 0.5
     columns: tuple[str, ...] = ()
 
+    by_element: ClassVar[bool] = True
+
     def fit(self, rows: pl.DataFrame, *, labels: npt.NDArray[Any] | None = None, context: Context, seed: int = 0) -> FittedDummy:
         """Nothing is learned."""
         del labels, seed
@@ -70,6 +74,8 @@ class LastWeek:
 
     columns: tuple[str, ...] = ()
 
+    by_element: ClassVar[bool] = True
+
     def fit(self, rows: pl.DataFrame, *, labels: npt.NDArray[Any] | None = None, context: Context, seed: int = 0) -> FittedDummy:
         """Learn how far apart two weeks usually are."""
         del labels, seed
@@ -86,6 +92,8 @@ class RangeNovelty:
     """How far each value is outside everything seen before, in ranges; zero inside."""
 
     columns: tuple[str, ...] = ()
+
+    by_element: ClassVar[bool] = True
 
     def fit(self, rows: pl.DataFrame, *, labels: npt.NDArray[Any] | None = None, context: Context, seed: int = 0) -> FittedDummy:
         """Learn the least and the largest value of each series."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from trunkline.models.baseline import Calendar, FittedBaseline, numeric, one_sid
 from trunkline.models.conformal import margins
 from trunkline.models.grid import lay
 from trunkline.models.harmonic import settled, slots_of
+from trunkline.models.medians import by_place
 from trunkline.models.portable import parameters
 from trunkline.models.protocol import Context, Floats, Saved
 from trunkline.models.strangeness import Strangeness
@@ -66,6 +67,8 @@ class Envelope:
     windows: tuple[str, ...] = ("3h", "6h")
     direction: Literal["both", "low", "high"] = "both"
     interval: float | None = 0.9
+
+    by_element: ClassVar[bool] = True
 
     def fit(self, rows: pl.DataFrame, *, labels: npt.NDArray[Any] | None = None, context: Context, seed: int = 0) -> FittedBaseline:
         """Learn from *rows*; labels and seed are not needed.
@@ -130,13 +133,15 @@ class Envelope:
 
 def _medians(y: Floats, hours: Ints) -> Floats:
     """(S, 168) medians; an hour seen fewer than three times has that of its hour of day, that of all hours."""
-    out = np.repeat(_median(y)[:, None], _HOURS, axis=1)
-    for bins, place in ((24, hours % 24), (_HOURS, hours)):
-        for h in range(bins):
-            own = y[:, place == h]
-            enough = np.isfinite(own).sum(axis=1) >= _LEAST
-            if enough.any():
-                out[np.ix_(enough, np.arange(h, _HOURS, bins))] = _median(own[enough])[:, None]
+    week = by_place(y, hours, _HOURS, spread=False)
+    thin = week.known < _LEAST
+    out = week.median
+    if thin.any():
+        lines = np.flatnonzero(thin.any(axis=1))
+        day = by_place(y[lines], hours % 24, 24, spread=False)
+        hour = np.arange(_HOURS) % 24
+        coarser = np.where((day.known >= _LEAST)[:, hour], day.median[:, hour], _median(y[lines])[:, None])
+        out[lines] = np.where(thin[lines], coarser, out[lines])
     return np.nan_to_num(out)
 
 
@@ -164,8 +169,7 @@ def _walk(y: Floats, hours: Ints, per_day: int, weeks: int, level_days: float) -
             continue
         before = y[:, max(0, start - weeks * week) : start]
         back = before.shape[1] // week
-        stacked = before[:, -back * week :].reshape(series, back, week)[:, :, : stop - start]
-        usual[:, start:stop] = _median(np.moveaxis(stacked, 1, 2).reshape(-1, back)).reshape(series, -1)
+        usual[:, start:stop] = by_place(before[:, -back * week :], np.arange(back * week) % week, week, spread=False).median[:, : stop - start]
     rise = 1.0 - 0.5 ** (1.0 / level_days)
     at = Walk(
         coefficients=np.zeros((series, 0)),

@@ -148,6 +148,10 @@ class FittedForest:
             out[part.start : part.stop] = 1.0 - self.tail.p(strange[part.start : part.stop], np.array([series]))[0]
         return out
 
+    def warm(self) -> None:
+        """Get ready to answer at once: compile the walks, or read them from where they are kept, and lay the trees out for them."""
+        self.forest.warm()
+
     def strangeness(self, rows: pl.DataFrame) -> Floats:
         """scikit-learn's ``-score_samples``: 2 to the power of minus the mean path length in units of the expected one."""
         seen = self._seen(rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,8 @@ class Harmonic:
     windows: tuple[str, ...] = ("3h", "6h")
     direction: Literal["both", "low", "high"] = "both"
     interval: float | None = 0.9
+
+    by_element: ClassVar[bool] = True
 
     def fit(self, rows: pl.DataFrame, *, labels: npt.NDArray[Any] | None = None, context: Context, seed: int = 0) -> FittedBaseline:
         """Learn from *rows*; labels and seed are not needed.

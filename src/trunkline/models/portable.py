@@ -9,12 +9,17 @@ compares, so no byte anywhere can change unnoticed. Nothing in a file is ever ex
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint
+from itertools import chain
+from math import prod
 from pathlib import Path
-from typing import Any, cast
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +33,20 @@ from trunkline.models.protocol import Fitted, Model, Saved, Signer
 FORMAT = 1
 """Number of the file layout; a reader refuses any it does not know."""
 
+_IN_MEMORY = 1 << 26
+"""Bytes of a model that are written beside it in memory, to be compared or hashed; of more on the disk."""
+_CHUNK = 1 << 20
+
 _BESIDE = {name: EntryPoint(name, f"trunkline.models.dummies:{of}", "trunkline.models") for name, of in (
     ("random-alarm", "RandomAlarm"),
     ("last-week", "LastWeek"),
     ("range-novelty", "RangeNovelty"),
     ("constant", "Constant"),
-)} | {"linear-trend": EntryPoint("linear-trend", "trunkline.models.linear_trend:LinearTrend", "trunkline.models")}  # fmt: skip
-# The dummies travel beside a candidate but are not offered as models to choose.
+)} | {
+    "linear-trend": EntryPoint("linear-trend", "trunkline.models.linear_trend:LinearTrend", "trunkline.models"),
+    "parts": EntryPoint("parts", "trunkline.models.parts:Parts", "trunkline.models"),
+}  # fmt: skip
+# The dummies travel beside a candidate, and parts are what others were fitted in: none is offered as a model to choose.
 
 
 def write(saved: Saved, path: str | Path, *, signer: Signer | None = None) -> str:
@@ -77,16 +89,26 @@ def pack(saved: Saved, *, signer: Signer | None = None) -> bytes:
         raise BadInput(
             f"The manifest of the model lacks {', '.join(repr(k) for k in lacking)}.", allowed="model, parameters, columns and whatever the model needs"
         )
-    blobs = {name: _npy(name, array) for name, array in sorted(saved.arrays.items())}
-    manifest = {
-        **{k: v for k, v in saved.manifest.items() if k not in ("format", "arrays")},
-        "format": FORMAT,
-        "arrays": {
-            name: {"type": saved.arrays[name].dtype.str, "shape": list(saved.arrays[name].shape), "sha256": sha256(blob)} for name, blob in blobs.items()
-        },
-    }
-    text = canonical(manifest)
-    return _archive(text, blobs, signer.sign(text) if signer else b"")
+    text = _told(saved)
+    buffer = io.BytesIO()
+    _archive(buffer, text, _blobs(saved), signer.sign(text) if signer else b"")
+    return buffer.getvalue()
+
+
+def model_hash(saved: Saved) -> str:
+    """The SHA-256 of the bytes of *saved* without a signature: equal models are equal everywhere, whatever key signed them.
+
+    >>> saved = Saved(manifest={"model": "constant", "parameters": {}, "columns": []}, arrays={"level": np.zeros(2)})
+    >>> model_hash(saved) == sha256(pack(saved))
+    True
+    """
+    found = hashlib.sha256()
+    with SpooledTemporaryFile(_IN_MEMORY) as file:
+        _archive(file, _told(saved), _blobs(saved), b"")
+        file.seek(0)
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+    return found.hexdigest()
 
 
 def unpack(content: bytes, *, signer: Signer | None = None, path: str = "model") -> Saved:
@@ -97,7 +119,6 @@ def unpack(content: bytes, *, signer: Signer | None = None, path: str = "model")
     if signer:
         _check_signature(signer, text, signature, path)
     manifest = _manifest(text, path)
-    arrays: dict[str, npt.NDArray[Any]] = {}
     known = manifest.pop("arrays")
     for name, facts in known.items():
         blob = members.get(f"{name}.npy")
@@ -107,17 +128,31 @@ def unpack(content: bytes, *, signer: Signer | None = None, path: str = "model")
                 where=path,
                 next_step="Restore the file from the store or a backup; its bytes changed after it was written.",
             )
-        arrays[name] = _array(name, blob, path)
-    blobs = {name: members[f"{name}.npy"] for name in sorted(known)}
-    if len(members) != len(blobs) or _archive(text, blobs, signature) != content:
+    if len(members) != len(known) or not _is_archive(content, text, ((name, members[f"{name}.npy"]) for name in sorted(known)), signature):
         raise Tampered("The model file holds bytes that its writer did not put there.", where=path, next_step="Restore the file from the store or a backup.")
     manifest.pop("format")
-    return Saved(manifest=manifest, arrays=arrays)
+    return Saved(manifest=manifest, arrays={name: _array(name, members.pop(f"{name}.npy"), path) for name in known})
 
 
 def load(saved: Saved) -> Fitted:
-    """The fitted model *saved* holds, through the class registered under its name in ``trunkline.models``."""
-    return model_class(str(saved.manifest["model"])).from_saved(saved)
+    """The fitted model *saved* holds, through the class registered under its name in ``trunkline.models``.
+
+    Raises
+    ------
+    BadInput
+        The manifest or the arrays are not those of such a model: something is missing, or trees are no trees.
+    """
+    name = str(saved.manifest.get("model"))
+    kind = model_class(name)
+    try:
+        return kind.from_saved(saved)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as broken:
+        raise BadInput(
+            f"The file does not hold a model '{name}': {type(broken).__name__}: {broken}.",
+            where="manifest and arrays of the model file",
+            allowed="what that model saves",
+            next_step="Restore the file from the store or a backup, or train the model again.",
+        ) from broken
 
 
 def model_class(name: str) -> type[Model]:
@@ -165,19 +200,50 @@ def _npy(name: str, array: npt.NDArray[Any]) -> bytes:
 
 def _array(name: str, blob: bytes, path: str) -> npt.NDArray[Any]:
     try:
-        return np.lib.format.read_array(io.BytesIO(blob), allow_pickle=False)
-    except ValueError as refused:
+        file = io.BytesIO(blob)
+        _check_size(file, len(blob))
+        return np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, OverflowError, SyntaxError, TypeError) as refused:
         raise BadFile(f"The array '{name}' cannot be read: {refused}", path=path, allowed="arrays of numbers, truth values or text of fixed width") from refused
 
 
-def _archive(manifest: bytes, blobs: dict[str, bytes], signature: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, blob in (("manifest.json", manifest), *((f"{n}.npy", b) for n, b in blobs.items()), ("signature", signature)):
+def _check_size(file: io.BytesIO, length: int) -> None:
+    """Refuse a header that promises more numbers than follow it, before room is made for them."""
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize != length - file.tell():
+        raise ValueError(f"its header promises {' x '.join(map(str, shape))} of {dtype} and {length - file.tell()} bytes follow")
+    file.seek(0)
+
+
+def _told(saved: Saved) -> bytes:
+    """The manifest with type, shape and hash of every array."""
+    arrays = {name: {"type": array.dtype.str, "shape": list(array.shape), "sha256": sha256(_npy(name, array))} for name, array in sorted(saved.arrays.items())}
+    return canonical({**{k: v for k, v in saved.manifest.items() if k not in ("format", "arrays")}, "format": FORMAT, "arrays": arrays})
+
+
+def _blobs(saved: Saved) -> Iterator[tuple[str, bytes]]:
+    """Each array's own bytes, one after the other: all of them together would be the model once more."""
+    return ((name, _npy(name, array)) for name, array in sorted(saved.arrays.items()))
+
+
+def _is_archive(content: bytes, manifest: bytes, blobs: Iterable[tuple[str, bytes]], signature: bytes) -> bool:
+    """Whether *content* is what a writer makes of these."""
+    with SpooledTemporaryFile(_IN_MEMORY) as file:
+        _archive(file, manifest, blobs, signature)
+        if file.tell() != len(content):
+            return False
+        file.seek(0)
+        return all(file.read(_CHUNK) == content[begin : begin + _CHUNK] for begin in range(0, len(content), _CHUNK))
+
+
+def _archive(file: IO[bytes], manifest: bytes, blobs: Iterable[tuple[str, bytes]], signature: bytes) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, blob in chain([("manifest.json", manifest)], ((f"{n}.npy", b) for n, b in blobs), [("signature", signature)]):
             member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             member.create_system = 3  # the same bytes on every system
             archive.writestr(member, blob)
-    return buffer.getvalue()
 
 
 def _members(content: bytes, path: str) -> dict[str, bytes]:
@@ -189,7 +255,9 @@ def _members(content: bytes, path: str) -> dict[str, bytes]:
             listed = archive.namelist()
             members = {}
             for name in listed:
-                members[name] = archive.read(name)
+                packed = archive.getinfo(name)
+                is_as_written = packed.compress_type == zipfile.ZIP_STORED and packed.file_size <= len(content)
+                members[name] = archive.read(name) if is_as_written else b""  # a small file must not unpack to a large one
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError, RuntimeError) as broken:
         raise Tampered(
             f"The '{name.removesuffix('.npy')}' of the model file does not match its checksum.",

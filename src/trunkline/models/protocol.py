@@ -73,7 +73,10 @@ class Saved:
 
 @runtime_checkable
 class Fitted(Protocol):
-    """A model that has seen its past and judges new rows."""
+    """A model that has seen its past and judges new rows.
+
+    One that cannot become an ONNX file says why in a text attribute ``exports``; see :func:`trunkline.models.onnx_export.exports`.
+    """
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -101,8 +104,26 @@ class Fitted(Protocol):
         ...
 
 
+@runtime_checkable
+class ExactlyExplained(Protocol):
+    """A fitted model that can also tell, when asked and not before the answer, what each feature is exactly worth."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The feature columns it reads."""
+        ...
+
+    def exact(self, rows: pl.DataFrame, index: int) -> tuple[Reason, ...]:
+        """The Shapley value of every column in the score of row *index*, the weightiest first; may take seconds."""
+        ...
+
+
 class Model(Protocol):
-    """Hyper-parameters which, given rows, become a :class:`Fitted`."""
+    """Hyper-parameters which, given rows, become a :class:`Fitted`.
+
+    One that says ``by_element: ClassVar[bool] = True`` learns each element from its own past (and at most the rarest tails
+    from others'), so that very many elements may be fitted some at a time; any other sees all of them at once.
+    """
 
     def fit(self, rows: pl.DataFrame, *, labels: npt.NDArray[Any] | None = None, context: Context, seed: int = 0) -> Fitted:
         """Learn from *rows*, which stay as they are. *labels*, where given, hold one value per row."""
@@ -126,4 +147,4 @@ class Signer(Protocol):
         ...
 
 
-__all__ = ["Context", "Fitted", "Floats", "Model", "Saved", "Signer"]
+__all__ = ["Context", "ExactlyExplained", "Fitted", "Floats", "Model", "Saved", "Signer"]

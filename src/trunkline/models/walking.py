@@ -6,7 +6,8 @@ an error beyond four scales is learned as one of four scales (the modified resid
 Statistics* §7.8). Old days fade by half a life; the level follows faster than the shape of the week.
 
 Series without a gap share one Gram matrix, so that a day of the whole fleet is learned with one matrix
-product; a series with gaps has its own, exact one.
+product; a series with gaps has its own, exact one. With numba each series is walked by itself, several times as fast;
+the two agree to the rounding of sums taken in another order.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trunkline.core.extras import is_fast
 from trunkline.models.protocol import Floats
 
 Ints = npt.NDArray[np.int64]
@@ -84,6 +86,8 @@ def walk(x: Floats, rank: Ints, hour: Ints, y: Floats, *, slots_per_day: int, pa
     y
         (S, T) values, NaN where missing.
     """
+    if is_fast() and bool((np.diff(rank) >= 0).all()):
+        return _walk_compiled(x, rank, hour, y, slots_per_day, pace, keep_path=keep_path)
     patterns: dict[bytes, list[int]] = {}
     for s, known in enumerate(np.packbits(np.isfinite(y), axis=1)):
         patterns.setdefault(known.tobytes(), []).append(s)
@@ -108,6 +112,40 @@ def walk(x: Floats, rank: Ints, hour: Ints, y: Floats, *, slots_per_day: int, pa
         if whole.path is not None and part.path is not None:
             whole.path[:, members] = part.path
     return whole
+
+
+def _walk_compiled(x: Floats, rank: Ints, hour: Ints, y: Floats, slots_per_day: int, pace: Pace, *, keep_path: bool) -> Walk:
+    from trunkline.models.walk_kernel import walk as compiled
+
+    series, slots, terms = len(y), y.shape[1], x.shape[1]
+    fade = 0.5 ** (1.0 / pace.half_life_days)
+    used = np.array([(rank <= allowed).sum() for allowed in range(3)], np.int64)
+    penalty = np.where(rank == 0, 1e-9, pace.ridge)
+    count = -(-slots // slots_per_day)
+    grams, inverses = np.zeros((count, terms, terms)), np.zeros((count, terms, terms))
+    gram = np.zeros((terms, terms))
+    for d in range(count):
+        of_day = x[d * slots_per_day : (d + 1) * slots_per_day]
+        gram = grams[d] = fade * gram + of_day.T @ of_day
+        most = used[0 if d + 1 < DAYS[0] else 1 if d + 1 < DAYS[1] else 2]
+        inverses[d, :most, :most] = np.linalg.inv(gram[:most, :most] + np.diag(penalty[:most]) * max(gram[0, 0], 1.0))
+    at = Walk(
+        coefficients=np.empty((series, terms)),
+        level=np.empty(series),
+        scale=np.empty((series, _HOURS)),
+        days=np.empty(series),
+        errors=np.empty_like(y),
+        scaled=np.empty_like(y),
+        age=np.empty_like(y),
+        path=np.empty((count, series, terms + 1)) if keep_path else None,
+    )
+    path = np.empty((0, 0, 0)) if at.path is None else at.path
+    numbers = np.array([fade, 1.0 - 0.5 ** (1.0 / pace.level_days), pace.clip, *DAYS, _SIGMA, _FLOOR, _REMEMBER])
+    compiled(
+        np.ascontiguousarray(x), hour, np.ascontiguousarray(y), slots_per_day, grams, inverses, penalty, used, numbers,
+        at.coefficients, at.level, at.scale, at.days, at.errors, at.scaled, at.age, path,
+    )  # fmt: skip
+    return at
 
 
 def _walk_together(x: Floats, rank: Ints, hour: Ints, y: Floats, slots_per_day: int, pace: Pace, *, shared: bool, keep_path: bool) -> Walk:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,18 @@ class Decided:
     """Findings of an earlier call whose episode went on in this one."""
     counts: Counter[str] = field(default_factory=Counter)
     levels: list[tuple[datetime, float]] = field(default_factory=list)
+    said: set[tuple[str, datetime]] = field(default_factory=set)
+    """Targets and slots about which it speaks: newly, or because an episode goes on."""
+
+    def __iadd__(self, other: Decided) -> Self:
+        """Add what came of the stretch after this one; a finding that goes on is named once."""
+        named = {id(one) for one in (*self.findings, *self.lasting)}
+        self.findings += other.findings
+        self.lasting += [one for one in other.lasting if id(one) not in named]
+        self.counts += other.counts
+        self.levels += other.levels
+        self.said |= other.said
+        return self
 
 
 def decide(
@@ -86,7 +98,7 @@ def decide(
             if np.isnan(score):
                 done.counts["cannot judge"] += 1
                 continue
-            said = _asked(workflow, row, score)
+            said = asked(workflow, row, score)
             if said is None:
                 done.counts["none"] += 1
             else:
@@ -94,8 +106,10 @@ def decide(
         for ruled in workflow.guardrail.admit(candidates, state, level=level(at), at=at):
             done.counts[ruled.ruling] += 1
             one = ruled.decision
+            if ruled.ruling in {"admitted", "same episode"}:
+                done.said.add((one.target, at))
             if ruled.ruling == "admitted":
-                finding = Finding(_finished(one, explain), at)
+                finding = Finding(finished(one, explain), at)
                 going[one.target] = finding
                 done.findings.append(finding)
             elif ruled.ruling == "same episode" and one.target in going:
@@ -107,7 +121,7 @@ def decide(
     return done
 
 
-def _asked(workflow: Workflow, row: Row, score: float) -> Decision | None:
+def asked(workflow: Workflow, row: Row, score: float) -> Decision | None:
     """What the workflow's own function says; where it fails, the row and the line are named."""
     assert workflow.decide is not None
     try:
@@ -127,7 +141,7 @@ def _asked(workflow: Workflow, row: Row, score: float) -> Decision | None:
     return said
 
 
-def _finished(one: Decision, explain: Explain | None) -> Decision:
+def finished(one: Decision, explain: Explain | None) -> Decision:
     assert one.at is not None
     reasons = telling(explain(one.target, one.at)) if explain else ()
     if one.because:  # the workflow's own order of reasons comes first, what the model adds follows
@@ -154,12 +168,16 @@ def _as_usual(reason: Reason) -> bool:
 
 def _slots(rows: pl.DataFrame, scores: npt.NDArray[np.float64]) -> Iterator[tuple[datetime, Callable[[str], Iterator[tuple[Row, float]]]]]:
     """Rows slot by slot in the order of time."""
-    ordered = rows.with_columns(_score=pl.Series(scores)).sort("at", "entity")
-    columns: Mapping[str, list[Any]] = ordered.drop("_score").to_dict(as_series=False)
-    values = ordered["_score"].to_list()
-    for at, indices in groupby(range(ordered.height), key=columns["at"].__getitem__):
+    if rows.height == 1:  # one cell at a time: sorting a frame takes longer than the rest of deciding it
+        columns: Mapping[str, list[Any]] = {name: [value] for name, value in zip(rows.columns, rows.row(0), strict=True)}
+        order = [0]
+    else:
+        columns = rows.to_dict(as_series=False)
+        order = rows.select(pl.arg_sort_by("at", "entity")).to_series().to_list()
+    values = scores.tolist()
+    for at, indices in groupby(order, key=columns["at"].__getitem__):
         numbers = list(indices)
-        yield at, lambda word, numbers=numbers: ((Row(columns, i, entity=word), values[i] if values[i] is not None else np.nan) for i in numbers)  # type: ignore[misc]
+        yield at, lambda word, numbers=numbers: ((Row(columns, i, entity=word), values[i]) for i in numbers)  # type: ignore[misc]
 
 
 def confidences(workflow: Workflow, rows: pl.DataFrame, scores: npt.NDArray[np.float64]) -> pl.DataFrame:
@@ -172,7 +190,7 @@ def confidences(workflow: Workflow, rows: pl.DataFrame, scores: npt.NDArray[np.f
     columns: Mapping[str, list[Any]] = rows.to_dict(as_series=False)
     word, said = workflow.features.entity, np.zeros(rows.height)
     for i in np.flatnonzero(np.isfinite(scores)).tolist():
-        one = _asked(workflow, Row(columns, i, entity=word), float(scores[i]))
+        one = asked(workflow, Row(columns, i, entity=word), float(scores[i]))
         said[i] = 0.0 if one is None else one.confidence
     return rows.select("entity", "at").with_columns(confidence=pl.Series(said))
 

@@ -23,7 +23,7 @@ from trunkline.core.frames import Facts
 from trunkline.core.values import rarity
 from trunkline.data import kpis
 from trunkline.models import IsolationForest
-from trunkline.run import gather, releases, replay_report, shipped
+from trunkline.run import gather, origin, releases, replay_report, shipped
 from trunkline.run.deciding import Finding
 from trunkline.run.figures import Band, finding_png, usual_band
 from trunkline.run.follow import Batch, Step, follow
@@ -133,6 +133,7 @@ def _live_a_day(
             at=start,
             progress=lambda step, x, name=name: told(f"{name}: {step}", x),  # type: ignore[misc]
         )
+        candidate = origin.recorded(store, candidate, before, contenders=contenders, delay=None)
         releases.keep(store, candidate)
         candidates[name] = candidate
         unsure = [v.gate for v in candidate.winner.verdicts if v.result == "cannot tell"]

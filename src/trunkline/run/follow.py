@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import numpy as np
 import polars as pl
 
 from trunkline.core.frames import EVENTS, KPIS, Facts, empty
-from trunkline.core.values import Reason
 from trunkline.decisions.guardrail import State
 from trunkline.features import Features, live
 from trunkline.models import Fitted
-from trunkline.run.deciding import Finding, Mode, decide
+from trunkline.run.deciding import Finding
+from trunkline.run.lane import Lane, LaneMode, judge, rows_of, tail
 from trunkline.run.queue import record
 from trunkline.store.opened import Store
 from trunkline.workflow import Workflow
@@ -56,7 +55,7 @@ def follow(
     before: Facts,
     batches: Iterable[Batch],
     start: datetime,
-    mode: Mode,
+    mode: LaneMode,
     store: Store | None = None,
     state: State | None = None,
 ) -> Iterator[Step]:
@@ -75,44 +74,18 @@ def follow(
     """
     at_work = live(features, elements=before.elements, relations=before.relations, holidays=before.holidays)
     at_work.update(kpis=before.kpis, events=before.events)
-    context = _tail(at_work.advance(start), fitted.lookback)
-    state = state or State()
-    going: dict[str, Finding] = {}
+    context = tail(at_work.advance(start), fitted.lookback)
+    lane = Lane(workflow=workflow, release=release, mode=mode, level=level, fitted=fitted, state=state or State())
     for batch in batches:
         at_work.update(kpis=batch.kpis, events=batch.events)
         rows = at_work.advance(batch.known_at)
         if rows.is_empty():
             continue
         together = pl.concat([context, rows], how="vertical_relaxed").sort("entity", "at")
-        scores = fitted.score(together)
-        new = (together["at"] >= rows["at"].min()).to_numpy()
+        new = together["at"] >= rows["at"].min()
+        done, scores = judge(lane, together, new)
         fresh = together.filter(new)
-        done = decide(
-            workflow,
-            fresh,
-            scores[new],
-            level=lambda _at: level,
-            state=state,
-            mode=mode,
-            release=release,
-            explain=_explainer(fitted, together),
-            going=going,
-        )
         if store is not None and (done.findings or done.counts):
-            by_id = {f.decision.id: fresh.row(by_predicate=(pl.col("entity") == f.entity) & (pl.col("at") == f.at), named=True) for f in done.findings}
-            record(store, workflow, [*done.findings, *done.lasting], rows=by_id, counts=done.counts)
-        yield Step(batch.known_at, fresh, scores[new], done.findings, done.counts)
-        context = _tail(together, fitted.lookback)
-
-
-def _tail(rows: pl.DataFrame, lookback: timedelta) -> pl.DataFrame:
-    newest: Any = rows["at"].max()
-    return rows if newest is None else rows.filter(pl.col("at") > newest - lookback - timedelta(microseconds=1))
-
-
-def _explainer(fitted: Fitted, rows: pl.DataFrame) -> Any:
-    def explain(entity: str, at: datetime) -> tuple[Reason, ...]:
-        own = rows.filter((pl.col("entity") == entity) & (pl.col("at") <= at))
-        return fitted.explain(own, own.height - 1)
-
-    return explain
+            record(store, workflow, done.findings, lasting=done.lasting, rows=rows_of(done.findings, fresh), counts=done.counts)
+        yield Step(batch.known_at, fresh, scores[new.to_numpy()], done.findings, done.counts)
+        context = tail(together, fitted.lookback)

@@ -7,9 +7,9 @@ candidate is judged on held-out weeks, and what a live workflow does a day at a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -55,9 +55,47 @@ class Scored:
 
     def explain(self, entity: str, at: datetime) -> tuple[Reason, ...]:
         """Why the row of *entity* at *at* scored as it did, by the fit that scored it."""
-        stretch = next(s for s in self.stretches if s.begin <= at < s.end)
-        context = self.rows.filter((pl.col("entity") == entity) & (pl.col("at") <= at) & (pl.col("at") >= at - stretch.fitted.lookback))
-        return stretch.fitted.explain(context, context.height - 1)
+        return explained(self.fit_of(entity, at), self.rows, entity, at)
+
+    def fit_of(self, entity: str, at: datetime) -> Fitted:  # noqa: ARG002 - where elements are judged apart, each has its own
+        """The fit that scored the row of *entity* at *at*."""
+        return next(s for s in self.stretches if s.begin <= at < s.end).fitted
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """All rows, in as many frames as they were judged in: here one."""
+        yield self.rows
+
+
+class Judged(Protocol):
+    """What was scored, and by which fits; in memory (:class:`Scored`) or on the disk where there are very many elements."""
+
+    @property
+    def judged_from(self) -> datetime:
+        """Since when."""
+        ...
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """``entity``, ``at``, ``confidence`` of every judged row."""
+        ...
+
+    def explain(self, entity: str, at: datetime) -> tuple[Reason, ...]:
+        """Why the row of *entity* at *at* scored as it did, by the fit that scored it."""
+        ...
+
+    def fit_of(self, entity: str, at: datetime) -> Fitted:
+        """The fit that scored the row of *entity* at *at*."""
+        ...
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """All rows, in as many frames as they were judged in; together they are sorted by (entity, at)."""
+        ...
+
+
+def explained(fitted: Fitted, rows: pl.DataFrame, entity: str, at: datetime) -> tuple[Reason, ...]:
+    """Why *fitted* scores the row of *entity* at *at* as it does."""
+    context = rows.filter((pl.col("entity") == entity) & (pl.col("at") <= at) & (pl.col("at") >= at - fitted.lookback))
+    return fitted.explain(context, context.height - 1)
 
 
 def judged_from(rows: pl.DataFrame, *, every: timedelta, asked: datetime | None = None) -> datetime:
@@ -71,8 +109,13 @@ def judged_from(rows: pl.DataFrame, *, every: timedelta, asked: datetime | None 
         *asked* lies outside of what the data allow.
     """
     first, last = _bounds(rows)
+    kpis = sum(kind.is_numeric() for kind in rows.schema.values())
+    return judging_from(first, last, every=every, asked=asked, slots=rows["at"].n_unique(), of=f"{kpis} KPI{'s' * (kpis != 1)} of {rows['entity'].n_unique()}")
+
+
+def judging_from(first: datetime, last: datetime, *, every: timedelta, asked: datetime | None, slots: int, of: str) -> datetime:
+    """:func:`judged_from` by the first slot and the last alone; *of* says what was read."""
     span = last - first + every
-    slots = rows["at"].n_unique()
     start = asked or first + max(min(span / 4, timedelta(weeks=6)), min(timedelta(days=2), span / 2), LEAST_SLOTS * every)
     if asked and slots >= 2 * LEAST_SLOTS and not first + LEAST_SLOTS * every <= asked < last:
         raise BadInput(
@@ -81,9 +124,8 @@ def judged_from(rows: pl.DataFrame, *, every: timedelta, asked: datetime | None 
             allowed=f"a time from {first + LEAST_SLOTS * every:%Y-%m-%d %H:%M} on: what is usual has to be seen before anything is unusual",
         )
     if slots < 2 * LEAST_SLOTS or start >= last or (start - first) < LEAST_SLOTS * every:
-        kpis = sum(kind.is_numeric() for kind in rows.schema.values())
         raise TooLittleData(
-            f"{kpis} KPI{'s' * (kpis != 1)} of {rows['entity'].n_unique()} element(s) read, {slots} period{'s' * (slots != 1)}, too little to judge.",
+            f"{of} element(s) read, {slots} period{'s' * (slots != 1)}, too little to judge.",
             allowed=f"at least {2 * LEAST_SLOTS} periods: what is usual has to be seen before anything is unusual",
             next_step="Give more files of the same elements. Nothing is claimed about these.",
         )
@@ -106,6 +148,8 @@ def walk(
 
     A fit at time t uses rows emitted by t: slots that ended *emitted_after* earlier.
     """
+    if getattr(model, "interval", None) is not None and is_dataclass(model):
+        model = replace(model, interval=None)  # type: ignore[type-var] # a forecast's interval changes no score, and takes half of a fit
     refit = duration(getattr(model, "refit", "7d"))
     window = window or duration(getattr(model, "window", "10w"))
     first, last = _bounds(rows)

@@ -8,7 +8,7 @@ is a restatement.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,17 @@ from typing import Any, Literal, cast
 import polars as pl
 
 from trunkline.core.clock import duration, duration_text
-from trunkline.core.errors import BadFile, BadInput, UnknownName
+from trunkline.core.errors import BadFile, BadInput, UnknownName, WorkspaceError
 from trunkline.core.frames import RECORDS
-from trunkline.data import column_map, counters, events, guess, inventory, pm_xml, series, sniff
+from trunkline.data import column_map, counters, events, guess, inventory, series, sniff
+from trunkline.run.measured import Measured
+from trunkline.run.restated import RECEIVED, restated
 from trunkline.store import catalogue
+from trunkline.store.categories import spelled
+from trunkline.store.database import transaction
 from trunkline.store.intake import Arrival
-from trunkline.store.opened import Store
+from trunkline.store.lake import Compacted
+from trunkline.store.opened import BOUND, DATABASE, Store
 
 Progress = Callable[[str, float], None]
 MEASUREMENTS = "measurements"
@@ -31,6 +36,8 @@ UNSURE = 0.7
 """Of many files only what was guessed with less confidence than this is told; of a single one everything."""
 PRODUCTS = (MEASUREMENTS, "events", "relations", "elements")
 _ENOUGH = 200_000  # rows collected before an append: Delta wants few large ones
+_ENOUGH_CODED = 1_000_000  # where texts are not spelled out; with more of them, the memory costs more than the append
+_AT_ONCE = 128  # files taken in with one commit, and measurement files read together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +133,7 @@ def paths_of(files: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for given in map(Path, files):
         if given.is_dir():
-            own = [db.parent for db in given.rglob("trunkline.db")]
+            own = [kept.parent for name in (DATABASE, BOUND) for kept in given.rglob(name)]
             found += sorted(p for p in given.rglob("*") if p.is_file() and not p.name.startswith(".") and not any(p.is_relative_to(w) for w in own))
         elif given.exists():
             found.append(given)
@@ -145,6 +152,18 @@ def load(store: Store, files: Sequence[str | Path], *, options: Options | None =
 
 
 _ALWAYS_KEPT = 2**63  # above every number of an arrival
+
+
+def catch_up(store: Store) -> None:
+    """Keep what was taken in and, by a crash, never kept."""
+    _Loading(store, Options(), dry_run=False, named=set()).catch_up()
+
+
+def compact(store: Store) -> list[Compacted]:
+    """Put the small files of each table together; a table of one file is left alone."""
+    done = [store.lake.compact(table) for table in store.lake.tables()]
+    store.journal.append("lake.compacted", {one.table: {"files before": one.before, "files after": one.after} for one in done})
+    return done
 
 
 class _Loading:
@@ -170,25 +189,37 @@ class _Loading:
         own = [Path(f) for f in (store.folder / "counter-maps", options.counter_maps) if f is not None and Path(f).is_dir()]
         self.maps = counters.load_maps(*own)
         self.delay = duration(store.configuration.settings.delay)
+        self.measured = Measured(self.maps, self.delay, self.options.zone)
 
     def run(self, paths: list[Path], progress: Progress | None) -> Loaded:
         self.is_alone = len(paths) == 1
         if not self.dry_run:
             self.catch_up()
-        for number, path in enumerate(paths, start=1):
-            self.reports.append(self.one(path))
-            if self.rows >= _ENOUGH:
-                self.flush()
-            if progress:
-                progress("reading files", number / len(paths))
+        done = 0
+        for begin in range(0, len(paths), _AT_ONCE):
+            for path, kind, why, arrival in self.accepted(paths[begin : begin + _AT_ONCE]):
+                self.reports.append(self.one(path, kind, why, arrival))
+                done += 1
+                if progress:
+                    progress("reading files", done / len(paths))
+                self.flush_if_much()
+            self.measured.gather()
+            self.flush_if_much()
         self.flush()
+        self.reports = [replace(one, rows=self.measured.rows_of[one.path]) if one.path in self.measured.rows_of else one for one in self.reports]
         after = duration_text(self.delay) if self.options.arrival == "period end" and self.options.received_at is None else ""
-        return Loaded(files=tuple(self.reports), unmapped=_counted(self.unmapped), folder="" if self.dry_run else str(self.store.folder), counted_after=after)
+        return Loaded(
+            files=tuple(self.reports),
+            unmapped=_counted([*self.unmapped, *self.measured.unmapped]),
+            folder="" if self.dry_run else str(self.store.folder),
+            counted_after=after,
+        )
 
     def catch_up(self) -> None:
         """Read again what an earlier load took in and did not get to keep."""
         with TemporaryDirectory() as folder:
             for arrival in list(self.store.intake.after(self.done)):
+                self.flush_if_much()
                 path = Path(folder) / str(arrival.sequence) / Path(arrival.name).name  # readers name elements after the file
                 path.parent.mkdir()
                 path.symlink_to(self.store.blobs.path(arrival.id).resolve())
@@ -199,15 +230,32 @@ class _Loading:
                     self.reports.append(self.refuse(path, arrival.source, refused, arrival))
             self.flush()
 
-    def one(self, path: Path) -> FileReport:
-        kind, why = _kind(path)
+    def accepted(self, paths: list[Path]) -> Iterator[tuple[Path, str, BadInput, Arrival | None]]:
+        """What each path is, and its arrival: those of one lot are taken in with one commit, before the first is read."""
+        looked: list[tuple[Path, str, BadInput]] = []
+        broken: OSError | None = None
+        for path in paths:
+            try:
+                looked.append((path, *_kind(path)))
+            except OSError as unreadable:  # told when its turn comes
+                broken = unreadable
+                break
+        known = [] if self.dry_run else [(kind, path, self.received(path) or self.store.clock(), None) for path, kind, _ in looked if kind != "unknown"]
+        try:
+            arrivals = iter(self.store.intake.accept_many(known)) if known else iter([])
+        except (BadInput, WorkspaceError):  # one of them: the others are taken in before it, and it is told
+            arrivals = (self.store.intake.accept(kind, path, received) for kind, path, received, _ in known)
+        for path, kind, why in looked:
+            yield path, kind, why, None if self.dry_run or kind == "unknown" else next(arrivals)
+        if broken is not None:
+            raise broken
+
+    def one(self, path: Path, kind: str, why: BadInput, arrival: Arrival | None) -> FileReport:
         if kind == "unknown" and path not in self.named:
             return FileReport(path=str(path), kind=kind, state="left out")
         if kind == "unknown":
             return self.refuse(path, kind, why)
-        arrival = None
-        if not self.dry_run:
-            arrival = self.store.intake.accept(kind, path, self.received(path) or self.store.clock())
+        if arrival is not None:
             if not arrival.is_new:
                 return self.again(path, kind, arrival) if self.store.intake.refused(arrival) else FileReport(path=str(path), kind=kind, state="seen before")
             self.newest = self.sequence = arrival.sequence
@@ -226,7 +274,9 @@ class _Loading:
         except BadInput as refused:
             self.waiting, self.rows = {}, 0
             return self.refuse(path, kind, refused, arrival)
-        for table, frames in self.waiting.items():  # its number is old: the lake would take it for written
+        measured = [spelled(one) for one in self.measured.take()]
+        frames_of = {**self.waiting, **({MEASUREMENTS: measured} if measured else {})}
+        for table, frames in frames_of.items():  # its number is old: the lake would take it for written
             self.store.lake.append(table, _prepared(self.store, table, frames), transaction=(f"read again {arrival.id}", 1))
         self.waiting, self.rows = {}, 0
         self.store.intake.readmit(arrival)
@@ -245,16 +295,16 @@ class _Loading:
         return None
 
     def read(self, path: Path, kind: str, arrival: Arrival | None) -> FileReport:
-        source = f"{path.name}#{arrival.sequence}" if arrival else path.name
+        source = f"{path.name}#{arrival.sequence}" if arrival else str(path)
         if kind == "pm_xml":
             return self.measurements(path, source, arrival)
         if kind == "records":
             frame = pl.read_parquet(path).with_columns(source=pl.lit(source))
-            self.keep(MEASUREMENTS, frame)
+            self.keep(MEASUREMENTS, frame if arrival is None else frame.with_columns(pl.lit(arrival.received_at).alias(RECEIVED)))
             return FileReport(path=str(path), kind=kind, rows=frame.height)
         if kind == "series":
             found = series.read(path, self.columns(path), assume_zone=self.options.assume_zone)
-            self.keep(MEASUREMENTS, found.records.with_columns(source=pl.lit(source)))
+            self.keep(MEASUREMENTS, self.came(found.records.with_columns(source=pl.lit(source)), path, arrival))
             return self.report(path, kind, found.records.height, found.quarantine, (*found.notes, *self.guessed(path, found.map)), arrival)
         if kind in {"alarms", "states", "works"}:
             told = events.read(path, cast("Any", kind), zone=self.options.zone, assume_zone=self.options.assume_zone)
@@ -270,11 +320,12 @@ class _Loading:
 
     def measurements(self, path: Path, source: str, arrival: Arrival | None) -> FileReport:
         received = arrival.received_at if arrival and self.options.arrival == "file time" else self.received(path)
-        file = pm_xml.read(path, source=source, received_at=received, delay=self.delay, zone=self.options.zone)
-        mapped = counters.map_counters(file.counters, self.maps)
-        self.keep(MEASUREMENTS, mapped.records)
-        self.unmapped.append(mapped.unmapped)
-        return self.report(path, "pm_xml", mapped.records.height, file.quarantine, file.notes, arrival)
+        is_kept = self.dry_run or self.sequence > self.written[MEASUREMENTS]
+        file = self.measured.add(path, source, received, is_kept=is_kept)
+        if file.quarantine and not self.measured.found:
+            first = file.quarantine[0]
+            raise BadFile(f"Nothing of the file could be read: {first.reason}.", path=path, line=first.line)
+        return self.report(path, "pm_xml", 0, file.quarantine, file.notes, arrival)
 
     def guessed(self, path: Path, found: column_map.ColumnMap) -> list[str]:
         """What was guessed and nobody has settled."""
@@ -292,10 +343,19 @@ class _Loading:
 
     def report(self, path: Path, kind: str, rows: int, quarantine: Iterable[Any], notes: Iterable[str], arrival: Arrival | None) -> FileReport:
         aside = list(quarantine)
-        if arrival is not None:
-            for one in aside:
-                self.store.intake.quarantine(arrival, reason=one.reason, line=one.line, excerpt=one.excerpt)
+        if arrival is not None and aside:
+            with transaction(self.store.engine) as connection:
+                for one in aside:
+                    self.store.intake.quarantine(arrival, reason=one.reason, line=one.line, excerpt=one.excerpt, connection=connection)
         return FileReport(path=str(path), kind=kind, rows=rows, quarantined=len(aside), notes=tuple(notes))
+
+    def came(self, records: pl.DataFrame, path: Path, arrival: Arrival | None) -> pl.DataFrame:
+        """Records of a series, known when their file was received where that is recorded; never before their period's end."""
+        if arrival is None:
+            return records
+        recorded = arrival.received_at if self.options.arrival == "file time" else self.received(path)
+        known = records if recorded is None else records.with_columns(known_at=pl.max_horizontal("known_at", pl.lit(recorded)))
+        return known.with_columns(pl.lit(arrival.received_at).alias(RECEIVED))
 
     def keep(self, table: str, frame: pl.DataFrame) -> None:
         if not self.dry_run and self.sequence <= self.written[table]:
@@ -303,10 +363,22 @@ class _Loading:
         self.waiting.setdefault(table, []).append(frame)
         self.rows += frame.height
 
+    def flush_if_much(self) -> None:
+        """Append what was read where it is much, so that memory does not grow with the number of files."""
+        if self.rows >= _ENOUGH or self.measured.rows >= _ENOUGH_CODED:
+            self.flush()
+
     def flush(self) -> None:
+        measured = self.measured.take()
+        if measured and not self.waiting.get(MEASUREMENTS):
+            if not self.dry_run:
+                parts = [_dressed(self.store, one) for one in measured]
+                self.store.lake.append_parts(MEASUREMENTS, parts, transaction=(f"load {MEASUREMENTS}", self.newest))
+        elif measured:
+            self.waiting.setdefault(MEASUREMENTS, []).extend(map(spelled, measured))
         for table, frames in self.waiting.items():
             if not self.dry_run:
-                together = _prepared(self.store, table, frames)
+                together = _prepared(self.store, table, restated(self.store, frames) if table == MEASUREMENTS else frames)
                 self.store.lake.append(table, together, transaction=(f"load {table}", self.newest))
         self.waiting, self.rows = {}, 0
         if not self.dry_run and self.newest:
@@ -316,12 +388,11 @@ class _Loading:
 def _kind(path: Path) -> tuple[str, BadInput]:
     """What *path* is; beside it the reason where it is unknown."""
     with path.open("rb") as file:
-        is_parquet = file.read(4) == b"PAR1"
-    if is_parquet and set(RECORDS) <= set(pl.read_parquet_schema(path)):
+        begin = file.readline(500)
+    if begin.startswith(b"PAR1") and set(RECORDS) <= set(pl.read_parquet_schema(path)):
         return "records", BadInput("")
-    with path.open("rb") as file:
-        if b"is_fault" in file.readline(500):  # the truth beside a simulated network is for scoring, never for learning
-            return "unknown", BadFile("This is the truth about a simulated network, not data.", path=path, next_step="--truth FILE compares with it.")
+    if b"is_fault" in begin:  # the truth beside a simulated network is for scoring, never for learning
+        return "unknown", BadFile("This is the truth about a simulated network, not data.", path=path, next_step="--truth FILE compares with it.")
     found = sniff.look(path)
     return found.kind, found.error or BadFile(f"It is not known what this file is: {found.why}.", path=path)
 
@@ -337,6 +408,17 @@ def _prepared(store: Store, table: str, frames: list[pl.DataFrame]) -> pl.DataFr
     missing = [name for name in layout.columns if name not in together.columns]
     together = together.with_columns(pl.lit(None, dtype=layout.columns[name]).alias(name) for name in missing)
     return together if layout.further else together.select(list(layout.columns))
+
+
+def _dressed(store: Store, records: pl.DataFrame) -> pl.DataFrame:
+    """Records of measurement files with all columns of their table."""
+    region = store.configuration.settings.region
+    same = {"region": _same(region, records.height), "aggregate": _same(None, records.height)}
+    return records.with_columns(**same).select(list(store.lake.layout(MEASUREMENTS).columns))
+
+
+def _same(text: str | None, height: int) -> pl.Series:
+    return pl.Series([text], dtype=pl.Enum([] if text is None else [text])).new_from_index(0, height)
 
 
 def listed(store: Store) -> pl.DataFrame:

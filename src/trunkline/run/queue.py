@@ -7,20 +7,21 @@ refused from a state it does not follow from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from trunkline.core.canonical import plain
 from trunkline.core.errors import BadInput, NotAllowed, UnknownName
-from trunkline.core.values import Decision, Outcome, Receipt
+from trunkline.core.values import Control, Decision, Outcome, Receipt
 from trunkline.feedback.labels import labelled
+from trunkline.run import acting
 from trunkline.run.deciding import Finding
-from trunkline.store import catalogue
-from trunkline.store.database import transaction
+from trunkline.store import catalogue, outbox
+from trunkline.store.database import afterwards, joined, transaction
 from trunkline.store.opened import Store
 from trunkline.workflow import Workflow
 
@@ -30,6 +31,8 @@ STEPS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "reject": (("open",), "rejected"),
     "undo": (("approved", "rejected", "done"), "open"),
 }
+STATES = ("all", "open", "approved", "rejected", "done", "expired", "advised", "shadow", "replayed")
+MODES = ("live", "shadow", "replay")
 REPORTABLE = ("open", "approved", "rejected", "done", "expired", "advised")
 
 
@@ -53,62 +56,99 @@ class Recorded:
     reasons: tuple[str, ...]
     row: Mapping[str, Any]
     outcome: str
+    outside: tuple[str, ...] = ()
+    """What is to happen, or happened, outside because of it: one line a message."""
+    break_glass: str = ""
+    """Who let it happen against a limit, which one, and why."""
 
     def __str__(self) -> str:
         return f"{self.id}  {self.state:9} {self.confidence:.4f}  {self.action} {self.target}: {'; '.join(self.reasons[:2]) or 'no reason given'}"
 
 
-def record(store: Store, workflow: Workflow, findings: Iterable[Finding], *, rows: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int]) -> list[Receipt]:
+def record(
+    store: Store,
+    workflow: Workflow,
+    findings: Iterable[Finding],
+    *,
+    rows: Mapping[str, Mapping[str, Any]],
+    counts: Mapping[str, int],
+    lasting: Iterable[Finding] = (),
+    about: Mapping[str, Any] | None = None,
+    control: Control | None = None,
+    connection: Connection | None = None,
+) -> list[Receipt]:
     """Record admitted decisions, propose those that are live, and count what was not said; all or nothing.
 
-    *rows* holds the feature row each decision was taken on, by decision id. A decision recorded
-    before is not recorded again.
+    A decision recorded before is not recorded again.
+
+    Parameters
+    ----------
+    rows
+        The feature row each decision was taken on, by decision id.
+    lasting
+        Findings recorded before whose episode went on.
+    about
+        What the counts are of, to stand beside them in the journal.
+    control
+        How far the workflow may go now; as it declares where None.
+    connection
+        The transaction to be part of, with the decide state; one of its own where None.
     """
     receipts: list[Receipt] = []
     entries: list[tuple[str, object]] = []
-    with transaction(store.engine) as connection:
+    control = control or workflow.control
+    with joined(store.engine, connection) as writing:
         for finding in findings:
-            one = finding.decision
-            assert one.at is not None
-            assert one.known_at is not None
-            is_live = one.mode == "live" and workflow.control != "advise"
-            receipt = workflow.act.act(one, at=one.known_at, dry_run=not is_live)
-            snapshot = {
-                "reasons": [r.text for r in one.reasons],
-                "because": one.because,
-                "detail": plain(dict(one.detail)),
-                "row": plain_row(rows.get(one.id, {})),
-                "receipt": plain(receipt),
-            }
-            new = catalogue.add(
-                connection,
-                catalogue.decisions,
-                id=one.id,
-                workflow=one.workflow,
-                release=one.release,
-                mode=one.mode,
-                state="open" if is_live else "shadow" if one.mode == "shadow" else "replayed" if one.mode == "replay" else "advised",
-                action=one.action,
-                target=one.target,
-                confidence=one.confidence,
-                propensity=1.0,
-                at=one.at,
-                until=finding.until,
-                known_at=one.known_at,
-                expires_at=receipt.detail.get("expires_at"),
-                route=str(receipt.detail.get("to", "")),
-                body=snapshot,
-            )
-            if new:
-                entries.append(("decision", _journaled(one)))
-                entries.append(("receipt", plain(receipt)))
-                receipts.append(receipt)
-            else:
-                catalogue.change(connection, catalogue.decisions, one.id, until=finding.until)
+            receipt = _recorded_now(writing, workflow, finding, rows.get(finding.decision.id, {}), control)
+            if receipt is None:
+                catalogue.change(writing, catalogue.decisions, finding.decision.id, until=finding.until)
+                continue
+            entries += [("decision", _journaled(finding.decision)), ("receipt", plain(receipt))]
+            entries += acting.at_once(writing, workflow, finding.decision, receipt, control=control)
+            receipts.append(receipt)
+        for finding in lasting:
+            catalogue.change(writing, catalogue.decisions, finding.decision.id, until=finding.until)
         if counts:
-            entries.append(("decided", {"workflow": workflow.name, "counts": dict(counts)}))
-        store.journal.append_many(entries, connection)
+            entries.append(("decided", {"workflow": workflow.name, "counts": dict(counts), **(about or {})}))
+        store.journal.append_many(entries, writing)
     return receipts
+
+
+def _recorded_now(connection: Connection, workflow: Workflow, finding: Finding, row: Mapping[str, Any], control: Control | None) -> Receipt | None:
+    """The receipt of a decision that is new; None where it stands there already."""
+    one = finding.decision
+    assert one.at is not None
+    assert one.known_at is not None
+    is_live = one.mode == "live" and control != "advise"
+    receipt: Receipt = workflow.act.act(one, at=one.known_at, dry_run=not is_live)
+    snapshot = {
+        "reasons": [r.text for r in one.reasons],
+        "because": one.because,
+        "detail": plain(dict(one.detail)),
+        "row": plain_row(row),
+        "receipt": plain(receipt),
+        **(acting.kept(workflow, one) if is_live else acting.kept_for_emergencies(workflow, one)),
+    }
+    new = catalogue.add(
+        connection,
+        catalogue.decisions,
+        id=one.id,
+        workflow=one.workflow,
+        release=one.release,
+        mode=one.mode,
+        state=acting.first_state(workflow, control) if is_live else "shadow" if one.mode == "shadow" else "replayed" if one.mode == "replay" else "advised",
+        action=one.action,
+        target=one.target,
+        confidence=one.confidence,
+        propensity=1.0,
+        at=one.at,
+        until=finding.until,
+        known_at=one.known_at,
+        expires_at=receipt.detail.get("expires_at"),
+        route=str(receipt.detail.get("to", "")),
+        body=snapshot,
+    )
+    return receipt if new else None
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +172,7 @@ def step(store: Store, decision: str, verb: str, *, by: str, reason: str, dry_ru
     froms, to = STEPS[verb]
     _named(by, reason, verb)
     with transaction(store.engine) as connection:
-        row = _one(connection, decision)
+        row = row_of(connection, decision)
         if verb != "undo" and row["state"] == "open" and row["expires_at"] and row["expires_at"] <= store.clock():
             raise NotAllowed(f"Decision {decision} expired at {row['expires_at']:%Y-%m-%d %H:%M} UTC.", next_step=f"trunkline decision show {row['id']}")
         if row["state"] not in froms:
@@ -140,6 +180,7 @@ def step(store: Store, decision: str, verb: str, *, by: str, reason: str, dry_ru
         if not dry_run:
             catalogue.change(connection, catalogue.decisions, row["id"], state=to)
             store.journal.append(f"decision.{verb}", {"decision": row["id"], "by": by, "reason": reason, "from": row["state"], "to": to}, connection)
+            store.journal.append_many(acting.after(connection, row, verb, at=store.clock()), connection)
     return to
 
 
@@ -161,7 +202,7 @@ def outcome(store: Store, decision: str, verdict: str, *, by: str, note: str = "
         raise BadInput(f"'{verdict}' is no verdict.", allowed="confirmed, wrong, unknown")
     _named(by, note or "said", "outcome")
     with transaction(store.engine) as connection:
-        row = _one(connection, decision)
+        row = row_of(connection, decision)
         if row["state"] not in REPORTABLE:
             raise NotAllowed(f"Decision {row['id']} is {row['state']}: nobody acted on it.", allowed=", ".join(REPORTABLE))
         said = Outcome(decision=row["id"], verdict=verdict, at=store.clock(), by=by, note=note)  # type: ignore[arg-type]
@@ -170,7 +211,7 @@ def outcome(store: Store, decision: str, verdict: str, *, by: str, note: str = "
             snapshot = {"snapshot": row["body"]} if verdict == "wrong" else {}
             store.journal.append("outcome", {**plain(said), **snapshot}, connection)
     if not dry_run:
-        publish_outcomes(store)
+        afterwards(store.engine, lambda: publish_outcomes(store))
     return said
 
 
@@ -206,12 +247,16 @@ def publish_outcomes(store: Store) -> int:
 def show(store: Store, decision: str) -> Recorded:
     """One decision; the first letters of its id are enough."""
     with transaction(store.engine) as connection:
-        row = _one(connection, decision)
-    return _recorded(store, [row])[0]
+        row = row_of(connection, decision)
+    return replace(_recorded(store, [row])[0], outside=tuple(map(str, outbox.of_decision(store.engine, row["id"]))))
 
 
 def listed(store: Store, *, state: str | None = "open", workflow: str | None = None, mode: str | None = None, limit: int | None = None) -> list[Recorded]:
-    """Decisions, the most confident first."""
+    """Decisions, the most confident first; of every state where *state* is None or "all"."""
+    for kind, given, known in (("state", state, STATES), ("mode", mode, MODES)):
+        if given and given not in known:
+            raise UnknownName(kind, given, known)
+    state = None if state == "all" else state
     table = catalogue.decisions
     where = [column == value for column, value in ((table.c.state, state), (table.c.workflow, workflow), (table.c.mode, mode)) if value]
     return _recorded(store, catalogue.rows(store.engine, table, *where, order_by=(table.c.confidence.desc()), limit=limit))
@@ -219,14 +264,26 @@ def listed(store: Store, *, state: str | None = "open", workflow: str | None = N
 
 def _recorded(store: Store, found: Iterable[Mapping[str, Any]]) -> list[Recorded]:
     last = {row["decision"]: row["verdict"] for row in catalogue.rows(store.engine, catalogue.outcomes, order_by=catalogue.outcomes.c.n)}
-    taken = [name for name in Recorded.__slots__ if name not in {"reasons", "row", "outcome"}]
+    taken = [name for name in Recorded.__slots__ if name not in {"reasons", "row", "outcome", "outside", "break_glass"}]
     return [
-        Recorded(**{name: row[name] for name in taken}, reasons=tuple(row["body"]["reasons"]), row=row["body"]["row"], outcome=last.get(row["id"], ""))
+        Recorded(
+            **{name: row[name] for name in taken},
+            reasons=tuple(row["body"]["reasons"]),
+            row=row["body"]["row"],
+            outcome=last.get(row["id"], ""),
+            break_glass=_broken(row["body"]),
+        )
         for row in found
     ]
 
 
-def _one(connection: Any, decision: str) -> Mapping[str, Any]:
+def _broken(body: Mapping[str, Any]) -> str:
+    told = body.get("break_glass")
+    return "" if told is None else f"{told['by']}, though {told['limit']}: {told['reason']}"
+
+
+def row_of(connection: Any, decision: str) -> Mapping[str, Any]:
+    """One decision as it rests; the first letters of its id are enough."""
     table = catalogue.decisions
     found = [dict(r) for r in connection.execute(select(table).where(table.c.id.startswith(decision, autoescape=True)).limit(3)).mappings()]
     if len(found) == 1:

@@ -8,11 +8,12 @@ of the data and counts who finds them.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +27,14 @@ from trunkline.features import history
 from trunkline.models import Context
 from trunkline.models.dummies import LastWeek, RandomAlarm
 from trunkline.run.deciding import Decided, Finding, confidences, decide, level_over_time
-from trunkline.run.forward import Scored, judged_from, walk
+from trunkline.run.forward import Judged, Scored, judged_from, walk
 from trunkline.run.proportion import Proportion
 from trunkline.simulator import faults
 from trunkline.workflow import Workflow
 
 Progress = Callable[[str, float], None]
 Level = Callable[[datetime], float]
+NO_FAULTS = pl.DataFrame(schema={"entity": pl.String, "kpi": pl.String, "kind": pl.String, "start": TIME, "end": TIME})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class Speaker:
     """One who judges: the workflow's own model or a dummy, with all it said."""
 
     name: str
-    scored: Scored
+    scored: Judged
     decided: Decided
     level: Level
     """The level it was admitted at, by time."""
@@ -69,6 +71,7 @@ class Replay:
     workflow: Workflow
     every: timedelta
     rows: pl.DataFrame
+    """Every row; of very many elements, judged apart, only the rows of those that something was found of."""
     judged_from: datetime
     until: datetime
     speakers: tuple[Speaker, ...]
@@ -82,17 +85,12 @@ class Replay:
     context: Context
     baseline_used: Mapping[str, int]
     """How many series were judged by "week", "day" or "level"."""
+    elements: int
+    """How many elements were judged."""
+    judged_share: float
+    """Share of the rows with a value, since judging began, that the workflow's model could judge."""
     notes: tuple[str, ...] = ()
     self_test_asked: bool = True
-
-    @property
-    def judged_share(self) -> float:
-        """Share of the rows with a value, since judging began, that the workflow's model could judge."""
-        scored = self.speakers[0].scored
-        numbers = [c for c in self.columns if scored.rows.schema[c].is_numeric()]
-        has_value = pl.any_horizontal(pl.col(numbers).is_not_null()) if numbers else pl.lit(value=True)
-        here = scored.rows.select((pl.col("at") >= self.judged_from) & has_value).to_series().to_numpy()
-        return float(np.isfinite(scored.scores[here]).mean()) if here.any() else 0.0
 
     @property
     def allowed_per_shift(self) -> float:
@@ -104,11 +102,6 @@ class Replay:
     def findings(self) -> list[Finding]:
         """What the workflow would have said."""
         return self.speakers[0].findings
-
-    @property
-    def elements(self) -> int:
-        """How many elements were judged."""
-        return self.rows["entity"].n_unique()
 
     @property
     def columns(self) -> list[str]:
@@ -180,6 +173,7 @@ def replay(
     delay = emitted_after if emitted_after is not None else duration(bound.delay)
     beside = dummies(workflow.model, seed)
     speak = _Speech(workflow=workflow, context=context, begin=begin, delay=delay, seed=seed)
+    entities = rows["entity"].unique().to_list()
     speakers = tuple(
         speak.of(name, model, rows, lambda share, name=name: told(name, share))  # type: ignore[misc]
         for name, model in [(workflow.name, workflow.model), *beside]
@@ -190,21 +184,22 @@ def replay(
     tested: tuple[Tally, ...] = ()
     came_true = hindsight(workflow.model, rows, context)
     if self_test and came_true is None and until - begin >= timedelta(weeks=2):
-        hidden, planted = hide(facts, begin=begin, every=context.every, seed=seed)
+        hidden, planted = hide(facts, begin=begin, every=context.every, seed=seed, of=entities)
         if not planted.is_empty():
             rows_with = history(bound, hidden)
             heard = tuple(
                 speak.of(own.name, model, rows_with, lambda share, own=own: told(f"self-test: {own.name}", share), level=own.level)  # type: ignore[misc]
                 for own, (_, model) in zip(speakers, [(workflow.name, workflow.model), *beside], strict=True)
             )
-            tested = tuple(tally(one, planted, begin=begin, until=until) for one in heard)
+            tested = tuple(tally(one, planted, begin=begin, until=until, elements=len(entities)) for one in heard)
     open_ended = None
     if truth is None and came_true is not None:
         truth, open_ended = came_true
-    judged_truth = None if truth is None else truth.filter((pl.col("end") >= begin) & pl.col("entity").is_in(rows["entity"].unique().implode()))
-    known = () if judged_truth is None else tuple(tally(one, judged_truth, begin=begin, until=until, unknown=open_ended) for one in speakers)
-    fitted = speakers[0].scored.stretches[-1].fitted
-    used = Counter(getattr(fitted, "baseline_used", {}).values())
+    known = against(speakers, truth, entities, begin=begin, until=until, unknown=open_ended)
+    told_by = speakers[0].scored
+    assert isinstance(told_by, Scored)
+    used = Counter(getattr(told_by.fit_of("", last), "baseline_used", {}).values())
+    could, there = judged_of(rows, told_by.scores, begin)
     return Replay(
         workflow=workflow,
         every=context.every,
@@ -217,8 +212,10 @@ def replay(
         truth_is="what came true" if open_ended is not None else "faults you know of",
         context=context,
         baseline_used=dict(used),
+        elements=len(entities),
+        judged_share=could / there if there else 0.0,
         self_test_asked=self_test,
-        notes=_about_truth(truth, rows, begin) if came_true is None else (),
+        notes=about_truth(truth, entities, begin) if came_true is None else (),
     )
 
 
@@ -227,11 +224,29 @@ def foretold(_at: datetime) -> float:
     return 0.0
 
 
-def _about_truth(truth: pl.DataFrame | None, rows: pl.DataFrame, begin: datetime) -> tuple[str, ...]:
+def judged_of(rows: pl.DataFrame, scores: npt.NDArray[np.float64], begin: datetime) -> tuple[int, int]:
+    """Of the rows with a value since *begin* how many were scored, and how many there are."""
+    numbers = [c for c, kind in rows.schema.items() if c not in {"entity", "at", "known_at"} and kind.is_numeric()]
+    has_value = pl.any_horizontal(pl.col(numbers).is_not_null()) if numbers else pl.lit(value=True)
+    here = scores[rows.select((pl.col("at") >= begin) & has_value).to_series().to_numpy()]
+    return int(np.isfinite(here).sum()), len(here)
+
+
+def against(
+    speakers: Sequence[Speaker], truth: pl.DataFrame | None, entities: Collection[str], *, begin: datetime, until: datetime, unknown: pl.DataFrame | None = None
+) -> tuple[Tally, ...]:
+    """How each speaker did against what is known of the elements judged."""
+    if truth is None:
+        return ()
+    judged = truth.filter((pl.col("end") >= begin) & pl.col("entity").is_in(list(entities)))
+    return tuple(tally(one, judged, begin=begin, until=until, elements=len(entities), unknown=unknown) for one in speakers)
+
+
+def about_truth(truth: pl.DataFrame | None, entities: Collection[str], begin: datetime) -> tuple[str, ...]:
     """Known faults that could not be found because they are not in what was judged."""
     if truth is None:
         return ()
-    strange = sorted(set(truth["entity"]) - set(rows["entity"]))
+    strange = sorted(set(truth["entity"]) - set(entities))
     early = truth.filter(pl.col("end") < begin).height
     notes = [f"Known faults name elements that are not in the data: {', '.join(strange[:5])}{' …' if len(strange) > 5 else ''}."] if strange else []
     return (*notes, *([f"{early} of the known faults end before judging began and do not count."] if early else []))
@@ -278,7 +293,7 @@ class _Speech:
         last = rows["at"].max()
         assert isinstance(last, datetime)
         is_own = name == self.workflow.name
-        workflow = self.workflow if is_own else _plain(self.workflow)
+        workflow = self.workflow if is_own else plainly(self.workflow)
         here, scores = scored.rows.filter(judged), scored.scores[judged.to_numpy()]
         if hasattr(self.workflow.model, "hindsight"):
             level = foretold
@@ -296,19 +311,19 @@ class _Speech:
         return Speaker(name=name, scored=scored, decided=decided, level=level)
 
 
-def _plain(workflow: Workflow) -> Workflow:
+def plainly(workflow: Workflow) -> Workflow:
     """The same limits around a decide that only looks at the score: how a dummy decides."""
     return replace(workflow, decide=Above(0.5), owner=replace(workflow.owner, runbook=str(workflow.runbook))) if workflow.owner else workflow
 
 
-def hide(facts: Facts, *, begin: datetime, every: timedelta, seed: int, per_week: float = 0.7) -> tuple[Facts, pl.DataFrame]:
+def hide(facts: Facts, *, begin: datetime, every: timedelta, seed: int, per_week: float = 0.7, of: Collection[str] | None = None) -> tuple[Facts, pl.DataFrame]:
     """A copy of *facts* with faults of known kind hidden from *begin* on, and where they are.
 
     Each fault is written into one KPI of one element and those of its KPIs that move with it, as a real
     loss of traffic shows in volume, users and PRB use at once; constant KPIs are left alone. Truth has
-    the columns ``entity``, ``kpi``, ``kind``, ``start``, ``end``.
+    the columns ``entity``, ``kpi``, ``kind``, ``start``, ``end``, and tells of the elements *of* alone where those are
+    given. What an element gets depends on *seed* and its name, not on who else is there.
     """
-    random = np.random.default_rng([seed, 97])
     per_hour = max(1, int(timedelta(hours=1) / every))
     changed, truth = [], []
     first_known = facts.kpis.sort("known_at").unique(["element", "kpi", "at"], keep="first", maintain_order=True)  # a restated slot is one slot
@@ -319,6 +334,7 @@ def hide(facts: Facts, *, begin: datetime, every: timedelta, seed: int, per_week
             continue
         slots = of_element.select("at").unique().sort("at")["at"]
         first = int(slots.search_sorted(begin))
+        random = np.random.default_rng([seed, 97, crc32(str(element).encode())])
         plan = faults.plan(len(slots), seed=int(random.integers(2**31)), per_week=per_week, per_hour=per_hour, first=first, midnight=_midnight(slots, per_hour))
         mine = {n: telling[int(random.integers(len(telling)))] for n in range(len(plan))}
         series_of = {
@@ -334,9 +350,9 @@ def hide(facts: Facts, *, begin: datetime, every: timedelta, seed: int, per_week
             new = faults.inject_all(values, here, seed=seed, per_hour=per_hour, most=most)
             changed.append(dense.with_columns(value=pl.Series(new).fill_nan(None)).filter(pl.col("element").is_not_null()).select(of_element.columns))
         truth += [(element, mine[n], f.kind, slots[f.start], slots[min(f.stop, len(slots) - 1)]) for n, f in enumerate(plan)]
-    time = facts.kpis.schema["at"]
-    planted = pl.DataFrame(truth, schema={"entity": pl.String, "kpi": pl.String, "kind": pl.String, "start": time, "end": time}, orient="row")
-    return replace(facts, kpis=pl.concat(changed)), planted
+    planted = pl.DataFrame(truth, schema=NO_FAULTS.schema, orient="row")
+    planted = planted if of is None else planted.filter(pl.col("entity").is_in(list(of)))
+    return replace(facts, kpis=pl.concat(changed) if changed else facts.kpis), planted
 
 
 def _moving_together(series: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, set[str]]:
@@ -359,6 +375,7 @@ def tally(
     *,
     begin: datetime,
     until: datetime,
+    elements: int,
     grace: timedelta = timedelta(hours=12),
     unknown: pl.DataFrame | None = None,
 ) -> Tally:
@@ -367,18 +384,21 @@ def tally(
     A finding within *grace* after a fault is neither: it may be its end that was noticed. Nor is one in a stretch that
     is *unknown* (``entity``, ``start``, ``end``).
     """
+    of: dict[str, list[Finding]] = defaultdict(list)
+    for finding in speaker.findings:
+        of[finding.entity].append(finding)
     found: Counter[str] = Counter()
     there: Counter[str] = Counter()
     excused: set[int] = set()
     for row in truth.iter_rows(named=True):
         kind = row.get("kind") or "fault"
         there[kind] += 1
-        hits = [f for f in speaker.findings if f.entity == row["entity"] and row["start"] <= f.at < row["end"]]
-        found[kind] += bool(hits)
-        excused |= {id(f) for f in speaker.findings if f.entity == row["entity"] and row["start"] <= f.at < row["end"] + grace}
+        mine = of.get(row["entity"], [])
+        found[kind] += any(row["start"] <= f.at < row["end"] for f in mine)
+        excused |= {id(f) for f in mine if row["start"] <= f.at < row["end"] + grace}
     for row in () if unknown is None else unknown.iter_rows(named=True):
-        excused |= {id(f) for f in speaker.findings if f.entity == row["entity"] and row["start"] <= f.at < row["end"]}
-    weeks = (until - begin) / timedelta(weeks=1) * max(speaker.scored.rows["entity"].n_unique(), 1)
+        excused |= {id(f) for f in of.get(row["entity"], []) if row["start"] <= f.at < row["end"]}
+    weeks = (until - begin) / timedelta(weeks=1) * max(elements, 1)
     false = sum(id(f) not in excused for f in speaker.findings)
     return Tally(
         speaker=speaker.name,

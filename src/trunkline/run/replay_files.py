@@ -13,10 +13,10 @@ from trunkline.core import config
 from trunkline.core.canonical import sha256
 from trunkline.core.clock import Clock, duration, now
 from trunkline.core.errors import BadInput, TooLittleData
-from trunkline.run import gather, releases, replay_report, shipped
+from trunkline.run import large, releases, replay_report, shipped
 from trunkline.run.load import Loaded, Options, load, paths_of
-from trunkline.run.replay import Replay, replay
-from trunkline.store.opened import open_store
+from trunkline.run.replay import Replay
+from trunkline.store.opened import is_workspace, open_store
 
 Progress = Callable[[str, float], None]
 
@@ -64,16 +64,14 @@ def replay_files(
     told = progress or (lambda _step, _share: None)
     content = sha256("\n".join(sorted(sha256(p.read_bytes()) for p in listed)).encode() + repr(chosen).encode())
     folder = out / f"workspace-{content[:12]}"
-    store = open_store(folder, config.read(folder, flags=flags), clock=clock, create=not (folder / "trunkline.db").is_file())
+    store = open_store(folder, config.read(folder, flags=flags), clock=clock, create=not is_workspace(folder))
     try:
         loaded = load(store, listed, options=chosen, progress=told)
         _check_usable(loaded)
-        found = gather.gather(store, workflow, every=None if every is None else duration(every), rename=rename)
+        found = large.gathered(store, workflow, every=None if every is None else duration(every), rename=rename, progress=told)
         try:
-            result = replay(
-                found.workflow,
-                found.facts,
-                context=found.context,
+            result = large.replayed(
+                found,
                 start=start,
                 truth=truth,
                 self_test=self_test,

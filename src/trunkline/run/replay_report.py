@@ -154,11 +154,11 @@ def draw(result: Replay, finding: Finding) -> bytes:
     """The PNG of one finding: the KPIs its reasons name, three days before to one day after."""
     around = (pl.col("at") >= finding.at - timedelta(days=3)) & (pl.col("at") <= finding.until + timedelta(days=1))
     own = result.rows.filter(pl.col("entity") == finding.entity)
-    stretch = next((s for s in result.speakers[0].scored.stretches if s.begin <= finding.at < s.end), None)
+    fitted = result.speakers[0].scored.fit_of(finding.entity, finding.at)
     local = result.context.zone_of(finding.entity)
     bands = []
     for column in best_columns(finding, [c for c in result.columns if own.schema[c].is_numeric()]):
-        band = usual_band(own, column, stretch.fitted if stretch else None).filter(around)
+        band = usual_band(own, column, fitted).filter(around)
         bands.append(
             Band(element=finding.entity, words=result.context.word(column), frame=band, begin=finding.at, end=finding.until + result.every, zone=local)
         )

@@ -17,23 +17,23 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from trunkline.core.canonical import plain, sha256
+from trunkline.core.canonical import plain
 from trunkline.core.clock import duration, duration_text, utc_text
-from trunkline.core.frames import TIME, Facts
+from trunkline.core.frames import Facts
 from trunkline.features import history
 from trunkline.gates import Evidence, Part, Verdict, joint, run_gates
 from trunkline.models import Context, Fitted
-from trunkline.models.portable import load, pack, unpack
+from trunkline.models.onnx_export import exports
+from trunkline.models.portable import load, model_hash, pack, unpack
 from trunkline.run.deciding import confidences, level_at_word
-from trunkline.run.forward import Scored, judged_from, walk
-from trunkline.run.replay import dummies, hide
+from trunkline.run.forward import Judged, Scored, judged_from, walk
+from trunkline.run.replay import NO_FAULTS, dummies, hide
 from trunkline.store.lake import dataset_hash
 from trunkline.workflow import Release, Workflow
 
 Progress = Callable[[str, float], None]
 HELD_OUT = 0.25
 FAULTS_PER_WEEK = 2.0  # of each element: as dense as faults of three days can lie without touching
-_NOTHING = pl.DataFrame(schema={"entity": pl.String, "kpi": pl.String, "kind": pl.String, "start": TIME, "end": TIME})
 COMPUTES_WITH = ("trunkline", "numpy", "polars", "scikit-learn", "lightgbm")
 
 
@@ -43,7 +43,7 @@ class Contender:
 
     name: str
     model: Any
-    scored: Scored
+    scored: Judged
     verdicts: tuple[Verdict, ...]
 
     @property
@@ -108,7 +108,11 @@ def train(
     rows = history(bound, facts)
     begin, split = _split(rows, every=context.every)
     foretells = hasattr(workflow.model, "hindsight")
-    hidden, planted = (facts, _NOTHING) if foretells else hide(facts, begin=split, every=context.every, seed=seed, per_week=FAULTS_PER_WEEK)
+    hidden, planted = (
+        (facts, NO_FAULTS)
+        if foretells
+        else hide(facts, begin=split, every=context.every, seed=seed, per_week=FAULTS_PER_WEEK, of=rows["entity"].unique().to_list())
+    )
     bench = _Bench(
         workflow=workflow,
         rows=rows,
@@ -125,22 +129,52 @@ def train(
     tried = []
     for name, model in {type(workflow.model).__name__: workflow.model, **(contenders or {})}.items():
         tried.append(bench.judge(name, model, lambda share, name=name: told(name, share)))  # type: ignore[misc]
-    winner = next((one for one in tried if one.result == "pass"), tried[0])
+    winner = chosen(tried)
     told("fit on all", 0.0)
     fitted = winner.model.fit(rows, labels=labels(rows) if labels else None, context=context, seed=seed)
-    model_file = pack(fitted.save(), signer=signer)
     first, last = rows["at"].min(), rows["at"].max()
-    training = {
-        "rows": rows.height,
-        "entities": rows["entity"].n_unique(),
-        "columns": [c for c in rows.columns if c not in {"entity", "at", "known_at"}],
-        "first": first,
-        "last": last,
-        "every": duration_text(context.every),
-        "dataset": dataset_hash(rows),
-        "seed": seed,
-    }
-    level = bench.level(winner.scored, begin=winner.scored.judged_from)
+    assert isinstance(winner.scored, Scored)
+    return candidate(
+        workflow,
+        fitted,
+        tried,
+        training={
+            "rows": rows.height,
+            "entities": rows["entity"].n_unique(),
+            "columns": [c for c in rows.columns if c not in {"entity", "at", "known_at"}],
+            "first": first,
+            "last": last,
+            "every": duration_text(context.every),
+            "dataset": dataset_hash(rows),
+            "seed": seed,
+        },
+        level=bench.level(winner.scored, begin=winner.scored.judged_from),
+        split=split,
+        faults=planted.height,
+        signer=signer,
+        at=at,
+    )
+
+
+def chosen(tried: Sequence[Contender]) -> Contender:
+    """The first that passes; the workflow's own, which comes first, where none does."""
+    return next((one for one in tried if one.result == "pass"), tried[0])
+
+
+def candidate(
+    workflow: Workflow,
+    fitted: Fitted,
+    tried: Sequence[Contender],
+    *,
+    training: Mapping[str, Any],
+    level: float,
+    split: datetime,
+    faults: int,
+    signer: Any,
+    at: datetime,
+) -> Candidate:
+    """What came of a training as a candidate: release, signed model file, and card."""
+    winner, saved = chosen(tried), fitted.save()
     policy = {
         "level": level,
         "control": workflow.control,
@@ -152,36 +186,36 @@ def train(
     release = Release(
         workflow=workflow.name,
         hash=workflow.hash,
-        model=_model_hash(fitted),
+        model=model_hash(saved),
         training=plain(training),
         policy=plain(policy),
         versions={**{name: version(name) for name in COMPUTES_WITH}, "python": platform.python_version()},
     )
-    tried.sort(key=lambda one: one is not winner)
+    tried = sorted(tried, key=lambda one: one is not winner)
     card = {
         "made_at": utc_text(at),
         "held_out_from": utc_text(split),
-        "faults": "none known" if planted.is_empty() else f"{planted.height} hidden by seed {seed}",
+        "faults": f"{faults} hidden by seed {training['seed']}" if faults else "none known",
+        "exports": exports(fitted),  # True, or why there will be no ONNX file of it: known now, not at the edge
         "contenders": {one.name: {"result": one.result, "gates": [plain(v) for v in one.verdicts]} for one in tried},
     }
-    return Candidate(release=release, model_file=model_file, fitted=fitted, contenders=tuple(tried), card=plain(card))
-
-
-def _model_hash(fitted: Fitted) -> str:
-    """Content hash of a model whatever key signed it, so that equal models are equal everywhere."""
-    return sha256(pack(fitted.save()))
+    return Candidate(release=release, model_file=pack(saved, signer=signer), fitted=fitted, contenders=tuple(tried), card=plain(card))
 
 
 def _split(rows: pl.DataFrame, *, every: timedelta) -> tuple[datetime, datetime]:
+    earliest = judged_from(rows, every=every)
+    first, last = rows["at"].min(), rows["at"].max()
+    assert isinstance(first, datetime)
+    assert isinstance(last, datetime)
+    return split_of(first, last, earliest, every=every)
+
+
+def split_of(first: datetime, last: datetime, earliest: datetime, *, every: timedelta) -> tuple[datetime, datetime]:
     """Where scoring begins, and where the held-out rows do.
 
     The last quarter is held out, at most four weeks. The stretch before it, as long where there is
     room, is scored too: the level of admission is learned there and tried on what is held out.
     """
-    earliest = judged_from(rows, every=every)
-    first, last = rows["at"].min(), rows["at"].max()
-    assert isinstance(first, datetime)
-    assert isinstance(last, datetime)
     held_out = min((last - first) * HELD_OUT, timedelta(weeks=4))
     split = max(earliest, last + every - max(held_out, every))
     return max(earliest, split - held_out), split

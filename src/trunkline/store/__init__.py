@@ -10,6 +10,7 @@ Importing this package loads nothing heavy: each name below brings its module wh
     intake     Intake, Arrival, Quarantined
     lake       Lake, Layout, STANDARD
     dataset    dataset_hash
+    check      check_store, the contract of a store
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trunkline.store.blobs import Blobs
+    from trunkline.store.check import check_store
     from trunkline.store.database import metadata, open_database, prepare, reading, transaction
     from trunkline.store.dataset import dataset_hash
     from trunkline.store.intake import Arrival, Intake, Quarantined
@@ -40,6 +42,7 @@ __all__ = [
     "Quarantined",
     "SigningKey",
     "Verification",
+    "check_store",
     "dataset_hash",
     "metadata",
     "open_database",
@@ -52,6 +55,7 @@ __all__ = [
 
 _WHERE = {
     "blobs": ("Blobs",),
+    "check": ("check_store",),
     "database": ("metadata", "open_database", "prepare", "reading", "transaction"),
     "intake": ("Arrival", "Intake", "Quarantined"),
     "journal": ("Checkpoint", "Entry", "Journal", "Verification", "verify_export"),

@@ -6,6 +6,7 @@ so neither can say what the other does not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,12 +17,12 @@ from sqlalchemy import Column, Connection, Dialect, Engine, Float, Integer, Stri
 
 from trunkline.core.canonical import canonical
 from trunkline.core.clock import utc_text
-from trunkline.core.errors import WorkspaceError
+from trunkline.core.errors import BadInput, WorkspaceError
 from trunkline.core.frames import TIME
-from trunkline.store.database import metadata, prepare, reading, transaction
+from trunkline.store.database import columns_of, metadata, prepare, reading, transaction
 
-FORMAT = 1
-"""Of the whole workspace: catalogue, lake layouts, journal entries, intake."""
+FORMAT = 2
+"""Of the catalogue, and with it of the workspace; how an older one is brought here is in :mod:`trunkline.store.migrations`."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -110,16 +111,34 @@ TABLES = (meta, releases, decisions, outcomes, states)
 
 
 def open_catalogue(engine: Engine) -> None:
-    """Make the tables where they are not there yet, and refuse a workspace of another format."""
+    """Make the tables where they are not there yet, and refuse a workspace of a newer format; an older one is left to the migrations."""
+    found = format_of(engine)
+    if found is not None and not 1 <= found <= FORMAT:
+        raise WorkspaceError(
+            f"This workspace is of format {found}, which a newer release of Trunkline wrote.",
+            allowed=f"formats 1 to {FORMAT}",
+            next_step="Upgrade with: pip install --upgrade trunkline. Or restore a backup that this release wrote.",
+        )
     prepare(engine, *TABLES)
-    with engine.begin() as connection:
+    if found is None:
+        with transaction(engine) as connection:
+            add(connection, meta, key="format", value=str(FORMAT))
+
+
+def format_of(engine: Engine) -> int | None:
+    """The format of the workspace in this database; None where there is none."""
+    with reading(engine) as connection:
+        if "meta" not in columns_of(connection):
+            return None
         found = connection.execute(select(meta.c.value).where(meta.c.key == "format")).scalar()
-        if found is None:
-            connection.execute(insert(meta).values(key="format", value=str(FORMAT)))
-        elif found != str(FORMAT):
-            raise WorkspaceError(
-                f"This workspace is of format {found}.", allowed=f"format {FORMAT}", next_step="Open it with the release of Trunkline that wrote it."
-            )
+    return None if found is None else int(found) if found.isdigit() else 0
+
+
+def told(engine: Engine, key: str) -> str | None:
+    """What is kept under *key* of the few things a workspace knows of itself."""
+    with reading(engine) as connection:
+        found: str | None = connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
+    return found
 
 
 def loaded_through(engine: Engine) -> int:
@@ -138,8 +157,22 @@ def set_loaded_through(engine: Engine, sequence: int) -> None:
             connection.execute(update(meta).where(meta.c.key == "loaded").values(value=str(sequence)))
 
 
+def set_loaded_back(connection: Connection, sequence: int) -> None:
+    """Have everything after arrival *sequence* read again: the end of a table was torn, and what it held is in the intake."""
+    known = connection.execute(select(meta.c.value).where(meta.c.key == "loaded")).scalar()
+    if known is not None and int(known) > sequence:
+        connection.execute(update(meta).where(meta.c.key == "loaded").values(value=str(sequence)))
+
+
 def add(connection: Connection, table: Table, **values: Any) -> bool:
-    """Add a row unless its key is there; says whether it was new."""
+    """Add a row unless its key is there; says whether it was new.
+
+    Raises
+    ------
+    BadInput
+        A number is not finite: a database keeps NaN as nothing, or as itself, or not at all.
+    """
+    _check_finite(table, values)
     keys = [column for column in table.primary_key.columns if column.name in values]
     if keys and connection.execute(select(keys[0]).where(*(c == values[c.name] for c in keys))).first():
         return False
@@ -149,7 +182,14 @@ def add(connection: Connection, table: Table, **values: Any) -> bool:
 
 def change(connection: Connection, table: Table, key: str, **values: Any) -> None:
     """Change the row whose ``id`` is *key*."""
+    _check_finite(table, values)
     connection.execute(update(table).where(table.c.id == key).values(**values))
+
+
+def _check_finite(table: Table, values: Mapping[str, Any]) -> None:
+    wrong = [name for name, value in values.items() if isinstance(value, float) and not math.isfinite(value)]
+    if wrong:
+        raise BadInput(f"A value of {table.name} is no finite number: {', '.join(wrong)}.", where=f"table {table.name}", allowed="finite numbers, or None")
 
 
 def rows(engine: Engine, table: Table, *where: Any, order_by: Any = None, limit: int | None = None) -> list[Mapping[str, Any]]:
@@ -165,4 +205,4 @@ def frame(found: list[Mapping[str, Any]], columns: list[str]) -> pl.DataFrame:
     return pl.DataFrame(data, schema_overrides={name: TIME for name in columns if name in {"at", "until", "known_at", "expires_at", "made_at", "changed_at"}})
 
 
-__all__ = ["FORMAT", "TABLES", "add", "change", "decisions", "frame", "meta", "open_catalogue", "outcomes", "releases", "rows", "states"]
+__all__ = ["FORMAT", "TABLES", "add", "change", "decisions", "format_of", "frame", "meta", "open_catalogue", "outcomes", "releases", "rows", "states"]

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, overload
 
-from trunkline.core.canonical import canonical
+import msgspec
+
+from trunkline.core.canonical import COMPILED, canonical, is_written_alike
 from trunkline.core.errors import BadInput
 from trunkline.store.merkle import is_included, leaf_hash
 
@@ -56,6 +60,29 @@ class Entry:
         return cls(found["seq"], datetime.fromisoformat(found["at"]), found["kind"], found["body"], found["format"], leaf_hash(entry))
 
 
+class Appended(Sequence[Entry]):
+    """The entries of one group as they were appended, each made when it is looked at."""
+
+    __slots__ = ("_at", "_items", "_leaves", "_since")
+
+    def __init__(self, since: int, at: datetime, items: Sequence[tuple[str, object]], leaves: Sequence[bytes]) -> None:
+        self._since, self._at, self._items, self._leaves = since, at, items, leaves
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, which: int) -> Entry: ...
+    @overload
+    def __getitem__(self, which: slice) -> list[Entry]: ...
+    def __getitem__(self, which: int | slice) -> Entry | list[Entry]:
+        if isinstance(which, slice):
+            return [self[n] for n in range(*which.indices(len(self)))]
+        n = range(len(self))[which]
+        kind, body = self._items[n]
+        return Entry(self._since + n, self._at, kind, body, FORMAT, self._leaves[n])
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A signed statement: the journal had *size* entries and this *root* at *at*.
@@ -85,6 +112,11 @@ class Checkpoint:
         """The bytes that are signed."""
         return checkpoint_message(self.size, self.root, canonical(self.at)[1:-1].decode(), self.key)
 
+    @classmethod
+    def of(cls, row: Any) -> Checkpoint:
+        """A checkpoint from its row."""
+        return cls.read({"size": row.size, "root": bytes(row.root).hex(), "at": row.at, "key": row.key, "signature": bytes(row.signature).hex()})
+
     def plain(self) -> dict[str, Any]:
         """The checkpoint as JSON types, hashes and signature in hex: to publish, and to :meth:`read` again."""
         return {**json.loads(self.message), "signature": self.signature.hex()}
@@ -112,6 +144,7 @@ class InclusionProof:
         return is_included(leaf_hash(entry), self.seq, self.size, self.path, root)
 
 
+@lru_cache(maxsize=1024)
 def check_kind(kind: str) -> str:
     """*kind* if it is dotted lower-case words."""
     if not _KIND.fullmatch(kind):
@@ -119,18 +152,34 @@ def check_kind(kind: str) -> str:
     return kind
 
 
-def entry_bytes(seq: int, at: str, kind: str, body: object) -> bytes:
-    """The bytes of an entry, *at* being written by ``core.clock.utc_text`` and *kind* checked.
+def group_bytes(since: int, at: str, items: Sequence[tuple[str, object]]) -> list[bytes]:
+    """The bytes of a group of (kind, body) from number *since* on, the kinds checked.
 
-    >>> entry_bytes(0, "2026-11-20T14:00:00.000000Z", "note", {"text": "begun"})
-    b'{"at":"2026-11-20T14:00:00.000000Z","body":{"text":"begun"},"format":1,"kind":"note","seq":0}'
+    >>> group_bytes(0, "2026-11-20T14:00:00.000000Z", [("note", {"text": "begun"})])[0].decode()
+    '{"at":"2026-11-20T14:00:00.000000Z","body":{"text":"begun"},"format":1,"kind":"note","seq":0}'
     """
-    return b'{"at":"%b","body":%b%b' % (at.encode(), canonical(body), entry_end(seq, kind))
+    for kind in {kind for kind, _ in items}:
+        check_kind(kind)
+    if all(map(is_written_alike, [body for _, body in items])):
+        return COMPILED.encode_lines([_Line(at, body, FORMAT, kind, seq) for seq, (kind, body) in enumerate(items, since)]).split(b"\n")[:-1]
+    return [b'{"at":"%b","body":%b%b' % (at.encode(), canonical(body), entry_ends(kind) % seq) for seq, (kind, body) in enumerate(items, since)]
 
 
-def entry_end(seq: int, kind: str) -> bytes:
-    """How the bytes of entry *seq* of this *kind* end."""
-    return f',"format":{FORMAT},"kind":"{kind}","seq":{seq}}}'.encode()
+class _Line(msgspec.Struct, gc=False):
+    """An entry's fields in the order of its bytes."""
+
+    at: str
+    body: object
+    format: int
+    kind: str
+    seq: int
+
+
+def entry_ends(kind: str) -> bytes:
+    """How the bytes of every entry of this *kind* end, ``%d`` standing for its number; a TypeError where it is no text."""
+    if not isinstance(kind, str):
+        raise TypeError(f"{kind!r} is no text")
+    return f',"format":{FORMAT},"kind":"{kind.replace("%", "%%")}","seq":%d}}'.encode()
 
 
 def checkpoint_message(size: int, root: bytes, at: str, key: str) -> bytes:

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Engine, ForeignKey, Integer, Row, String, Table, UniqueConstraint, delete, func, insert, select, update
 
 from trunkline.core.canonical import content_hash
 from trunkline.core.clock import Clock, now, utc_text
+from trunkline.core.errors import BadInput
 from trunkline.core.plain_file import printable
 from trunkline.store.blobs import Blobs
 from trunkline.store.database import joined, metadata, prepare, reading, transaction
@@ -51,6 +53,13 @@ aliases = Table(
     Column("name", String, nullable=False),
     Column("received_at", String, nullable=False),
     UniqueConstraint("sequence", "source", "name"),
+)
+
+erased = Table(
+    "intake_erased",  # arrivals whose content was taken away for good, and does not come back with the same file
+    metadata,
+    Column("sequence", _NUMBER, ForeignKey(arrivals.c.sequence), primary_key=True, autoincrement=False),
+    Column("at", String, nullable=False),
 )
 
 quarantine = Table(
@@ -134,7 +143,7 @@ class Intake:
 
     def __init__(self, engine: Engine, blobs: Blobs, clock: Clock = now) -> None:
         self._engine, self.blobs, self._clock = engine, blobs, clock
-        prepare(engine, arrivals, aliases, quarantine)
+        prepare(engine, arrivals, aliases, quarantine, erased)
 
     def accept(self, source: str, payload: bytes | Path, received_at: datetime, *, name: str | None = None) -> Arrival:
         """Take in one event or file; when this returns it is on the disk.
@@ -160,14 +169,21 @@ class Intake:
 
     def accept_many(self, items: Iterable[tuple[str, bytes | Path, datetime, str | None]]) -> list[Arrival]:
         """Take in a group of (source, payload, received_at, name) with one commit: all of them are on the disk on return."""
-        stored = []
-        for source, payload, received_at, name in items:
-            is_file = isinstance(payload, Path)
-            blob = self.blobs.put_file(payload) if isinstance(payload, Path) else self.blobs.put(payload)
-            called = printable(name if name is not None else str(payload) if is_file else "")
-            stored.append((blob, source, called, utc_text(received_at), self.blobs.path(blob).stat().st_size))
+        given = list(items)
+        blobs = self.blobs.put_all(payload for _, payload, _, _ in given)
+        stored = [
+            (blob, source, printable(name if name is not None else str(payload) if isinstance(payload, Path) else ""), utc_text(received_at), size)
+            for (source, payload, received_at, name), (blob, size) in zip(given, blobs, strict=True)
+        ]
         with transaction(self._engine) as connection:
-            return [_enter(connection, *row) for row in stored]
+            known = _known(connection, [row[0] for row in stored])
+            new = _enter(connection, [row for row in stored if row[0] not in known])
+            taken = [new.pop(row[0]) if row[0] in new else _again(connection, known, row) for row in stored]
+            gone = _erased(connection, [arrival.sequence for arrival in taken if not arrival.is_new])
+        for arrival in taken:
+            if arrival.sequence in gone:
+                self.blobs.remove(arrival.id)
+        return taken
 
     def after(self, sequence: int = 0) -> Iterator[Arrival]:
         """Arrivals with a number above *sequence*, in order."""
@@ -175,6 +191,27 @@ class Intake:
         with reading(self._engine) as connection:
             for row in connection.execution_options(yield_per=1000).execute(query):
                 yield _arrival(row)
+
+    def erase(self, sequence: int) -> bool:
+        """Take away the content of arrival *sequence* for good; its row, with the hash, stays. False where it had been taken away before.
+
+        The same content arriving again is still the same arrival: it is counted, and not kept.
+        """
+        with transaction(self._engine) as connection:
+            blob = connection.execute(select(arrivals.c.id).where(arrivals.c.sequence == sequence)).scalar()
+            if blob is None:
+                raise BadInput(f"There is no arrival {sequence}.", next_step="trunkline data list")
+            is_new = not _erased(connection, [sequence])
+            if is_new:
+                connection.execute(insert(erased), {"sequence": sequence, "at": utc_text(self._clock())})
+                connection.execute(update(quarantine).where(quarantine.c.sequence == sequence, quarantine.c.excerpt != WHOLE_FILE).values(excerpt=""))
+        self.blobs.remove(blob)
+        return is_new
+
+    def erased(self) -> frozenset[int]:
+        """The arrivals whose content was taken away for good."""
+        with reading(self._engine) as connection:
+            return frozenset(connection.execute(select(erased.c.sequence)).scalars())
 
     def read(self, arrival: Arrival) -> bytes:
         """The content of an arrival, checked against its hash."""
@@ -218,7 +255,7 @@ class Intake:
         sequence, file = (what.sequence, what.name or f"event {what.sequence}") if isinstance(what, Arrival) else (None, printable(what))
         text = (excerpt.decode(errors="backslashreplace") if isinstance(excerpt, bytes) else excerpt)[:_EXCERPT]
         fault = {"sequence": sequence, "file": file, "line": line, "reason": reason, "excerpt": text}
-        row = {**fault, "id": content_hash(fault), "at": utc_text(self._clock())}
+        row = {**fault, "excerpt": text.replace("\x00", "\\x00"), "id": content_hash(fault), "at": utc_text(self._clock())}  # PostgreSQL keeps no NUL in a text
         with joined(self._engine, connection) as writing:
             if writing.execute(select(quarantine.c.id).where(quarantine.c.id == row["id"])).first() is not None:
                 return False
@@ -258,18 +295,45 @@ class Intake:
             return {row.reason: int(row.faults) for row in connection.execute(query)}
 
 
-def _enter(connection: Connection, blob: str, source: str, name: str, received_at: str, size: int) -> Arrival:
-    known = connection.execute(select(arrivals).where(arrivals.c.id == blob)).one_or_none()
-    if known is None:
+def _erased(connection: Connection, sequences: list[int]) -> frozenset[int]:
+    return frozenset(connection.execute(select(erased.c.sequence).where(erased.c.sequence.in_(sequences))).scalars()) if sequences else frozenset()
+
+
+def _known(connection: Connection, blobs: list[str]) -> dict[str, Row[Any]]:
+    found: dict[str, Row[Any]] = {}
+    for begin in range(0, len(blobs), 500):  # a statement takes so many parameters
+        for row in connection.execute(select(arrivals).where(arrivals.c.id.in_(blobs[begin : begin + 500]))):
+            found[row.id] = row
+    return found
+
+
+_Stored = tuple[str, str, str, str, int]
+"""Blob, source, name, time received, size."""
+
+
+def _enter(connection: Connection, stored: list[_Stored]) -> dict[str, Arrival]:
+    """Number contents that are new, in their order; a content that stands twice has the number of the first."""
+    rows: dict[str, dict[str, object]] = {}
+    for blob, source, name, received_at, size in stored:
         row = {"id": blob, "source": source, "name": name, "received_at": received_at, "size": size, "duplicates": 0, "format": FORMAT}
-        sequence = connection.execute(insert(arrivals).returning(arrivals.c.sequence), row).scalar_one()
-        return Arrival(sequence, blob, source, name, datetime.fromisoformat(received_at), size)
+        rows.setdefault(blob, row)
+    if rows:
+        connection.execute(insert(arrivals), list(rows.values()))
+    return {blob: _arrival(row) for blob, row in _known(connection, list(rows)).items()}
+
+
+def _again(connection: Connection, known: dict[str, Row[Any]], row: _Stored) -> Arrival:
+    """Count a content that has a number already, and keep the name it came under this time."""
+    blob, source, name, received_at, _ = row
+    if blob not in known:  # it stood twice in one group
+        known |= _known(connection, [blob])
+    first = known[blob]
     connection.execute(update(arrivals).where(arrivals.c.id == blob).values(duplicates=arrivals.c.duplicates + 1))
-    if (known.source, known.name) != (source, name):
-        alias = {"sequence": known.sequence, "source": source, "name": name}
+    if (first.source, first.name) != (source, name):
+        alias = {"sequence": first.sequence, "source": source, "name": name}
         if connection.execute(select(aliases.c.sequence).filter_by(**alias)).first() is None:
             connection.execute(insert(aliases), {**alias, "received_at": received_at})
-    return _arrival(known, is_new=False)
+    return _arrival(first, is_new=False)
 
 
 def _arrival(row: Row[tuple[object, ...]], *, is_new: bool = True) -> Arrival:

@@ -10,47 +10,25 @@ them, and verification can name the very entry that was changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Column, Connection, Engine, Index, Integer, LargeBinary, String, Table, func, insert, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import IntegrityError
 
 from trunkline.core.clock import Clock, now, utc_text
 from trunkline.core.errors import BadInput, Tampered
-from trunkline.store.database import joined, metadata, prepare, reading
-from trunkline.store.entry import FORMAT, Checkpoint, Entry, InclusionProof, check_kind, checkpoint_message, entry_bytes
-from trunkline.store.keys import SigningKey
-from trunkline.store.merkle import EMPTY_ROOT, Frontier, Node, consistency_path, inclusion_path, leaf_hash, peaks_of
-from trunkline.store.verification import CheckpointRow, EntryRow, Verification, verify_export, verify_log
+from trunkline.store import witness as witnesses
+from trunkline.store.database import joined, prepare, reading
+from trunkline.store.entry import Appended, Checkpoint, Entry, InclusionProof, checkpoint_message, group_bytes
+from trunkline.store.journal_rows import Ahead, checkpoints, end_of, entries, newest, node_in, outside, pages, seal, sealed, size_of, wait_for_turn, write
+from trunkline.store.keys import PublicKey, SigningKey
+from trunkline.store.merkle import EMPTY_ROOT, Frontier, consistency_path, inclusion_path, leaf_hashes, peaks_of
+from trunkline.store.verification import Verification, verify_export, verify_log
+from trunkline.store.verify_halves import are_good
 
 __all__ = ["Checkpoint", "Entry", "InclusionProof", "Journal", "Verification", "verify_export"]
-
-_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's own row number
-
-entries = Table(
-    "journal_entries",
-    metadata,
-    Column("seq", _NUMBER, primary_key=True, autoincrement=False),
-    Column("kind", String, nullable=False),
-    Column("entry", LargeBinary, nullable=False),  # the canonical bytes
-    Column("leaf", LargeBinary, nullable=False),
-    Column("above", LargeBinary),  # interior nodes this entry completed, the lowest first; null for every other entry
-    Index("journal_entries_by_kind", "kind", "seq"),
-)
-
-checkpoints = Table(
-    "journal_checkpoints",
-    metadata,
-    Column("size", _NUMBER, primary_key=True, autoincrement=False),
-    Column("since", _NUMBER, nullable=False),  # size of the checkpoint before
-    Column("root", LargeBinary, nullable=False),
-    Column("at", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
-    Column("leaves", LargeBinary, nullable=False),  # leaf hashes of entries since..size-1
-)
 
 
 class Journal:
@@ -64,6 +42,8 @@ class Journal:
         The key that signs checkpoints, from :func:`~trunkline.store.keys.open_key`.
     clock
         Tells the time of entries and checkpoints.
+    witness
+        Where checkpoints are kept outside: a file on other storage or a URL, see :mod:`trunkline.store.witness`.
 
     >>> import tempfile
     >>> from trunkline.store import open_database, open_key
@@ -76,11 +56,11 @@ class Journal:
     >>> engine.dispose()
     """
 
-    def __init__(self, engine: Engine, signer: SigningKey, clock: Clock = now) -> None:
-        self._engine, self._signer, self._clock = engine, signer, clock
+    def __init__(self, engine: Engine, signer: SigningKey, clock: Clock = now, witness: str = "") -> None:
+        self._engine, self._signer, self._clock, self._witness = engine, signer, clock, witness
         # The log's end as last seen. A rolled-back or foreign append makes the root differ from the database's, and it is read anew.
         self._end: tuple[Frontier, bytes] = (Frontier(), EMPTY_ROOT)
-        prepare(engine, entries, checkpoints)
+        prepare(engine, entries, checkpoints, witnesses.told)
 
     def append(self, kind: str, body: object, connection: Connection | None = None) -> Entry:
         """Write one entry and its checkpoint; with *connection*, inside that transaction.
@@ -102,7 +82,7 @@ class Journal:
         """
         return self.append_many([(kind, body)], connection)[0]
 
-    def append_many(self, items: Iterable[tuple[str, object]], connection: Connection | None = None) -> list[Entry]:
+    def append_many(self, items: Iterable[tuple[str, object]], connection: Connection | None = None) -> Sequence[Entry]:
         """Write a group of (kind, body) with one checkpoint and one commit: some 50 times cheaper than one by one."""
         with joined(self._engine, connection) as writing:
             return self._append(list(items), writing)
@@ -110,9 +90,9 @@ class Journal:
     def checkpoint(self) -> Checkpoint:
         """The newest checkpoint, which covers every entry. Keep it elsewhere, and a journal cut short later is found out."""
         with reading(self._engine) as connection:
-            row = connection.execute(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).one_or_none()
+            row = newest(connection)
         if row is not None:
-            return Checkpoint.read({"size": row.size, "root": row.root.hex(), "at": row.at, "key": row.key, "signature": row.signature.hex()})
+            return Checkpoint.of(row)
         at = self._clock()
         message = checkpoint_message(0, EMPTY_ROOT, utc_text(at), self._signer.id)
         return Checkpoint(0, EMPTY_ROOT, at, self._signer.id, self._signer.sign(message))
@@ -121,22 +101,24 @@ class Journal:
     def size(self) -> int:
         """How many entries there are."""
         with reading(self._engine) as connection:
-            return _size(connection)
+            return size_of(connection)
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half of the key that signs it."""
+        return self._signer.public
 
     def root(self, size: int | None = None) -> bytes:
         """The root over all entries, or over the first *size* of them."""
         with reading(self._engine) as connection:
             size = _size_within(connection, size)
-            return Frontier(size, (_node(connection)(level, index) for level, index in peaks_of(size))).root()
+            return Frontier(size, (node_in(connection)(level, index) for level, index in peaks_of(size))).root()
 
     def entries(self, kind: str | None = None, since: int = 0, limit: int | None = None) -> Iterator[Entry]:
         """Entries from number *since* on, in order; of one *kind*, at most *limit*, where given."""
-        query = select(entries.c.entry).where(entries.c.seq >= since).order_by(entries.c.seq).limit(limit)
-        if kind is not None:
-            query = query.where(entries.c.kind == kind)
         with reading(self._engine) as connection:
-            for (entry,) in connection.execution_options(yield_per=1000).execute(query):
-                yield Entry.read(entry)
+            for page in pages(connection, kind, since, limit):
+                yield from map(Entry.read, page)
 
     def entry(self, seq: int) -> bytes:
         """The bytes of entry *seq*, as hashed."""
@@ -152,7 +134,7 @@ class Journal:
             size = _size_within(connection, size)
             if not 0 <= seq < size:
                 raise BadInput(f"There is no entry {seq} in a journal of {size} entries.", allowed=f"0 to {size - 1}")
-            return InclusionProof(seq, size, tuple(inclusion_path(seq, size, _node(connection))))
+            return InclusionProof(seq, size, tuple(inclusion_path(seq, size, node_in(connection))))
 
     def consistency_proof(self, old: int, new: int | None = None) -> tuple[bytes, ...]:
         """That the log of *old* entries is the beginning of the one of *new*: check it with ``merkle.is_consistent``."""
@@ -160,29 +142,54 @@ class Journal:
             new = _size_within(connection, new)
             if not 0 <= old <= new:
                 raise BadInput(f"A journal of {old} entries is not the beginning of one of {new}.", allowed=f"0 to {new}")
-            return tuple(consistency_path(old, new, _node(connection)))
+            return tuple(consistency_path(old, new, node_in(connection)))
 
-    def verify(self, witness: Checkpoint | None = None) -> Verification:
-        """Recompute every hash from the entries' bytes and check every signature.
+    def verify(self, witness: Checkpoint | Iterable[Checkpoint] | None = None) -> Verification:
+        """Recompute every hash from the entries' bytes, check every signature, and compare with what is kept outside.
 
         Parameters
         ----------
         witness
-            A checkpoint kept elsewhere. Without one, a journal cut back to an earlier checkpoint looks like one that never went on.
+            Checkpoints kept elsewhere; by default those in the configured witness, where it is a file. Without any, a journal cut
+            back to an earlier checkpoint looks like one that never went on, and ``witnessed`` is None.
 
         Returns
         -------
         Verification
             Where something does not match, ``first_bad`` and ``last_bad`` name the entry, or the narrowest range that can be told.
+
+        Raises
+        ------
+        BadFile
+            The configured witness was given checkpoints and cannot be read.
         """
+        if witness is None and self._witness and not witnesses.is_url(self._witness) and (Path(self._witness).exists() or self.witness().size):
+            witness = witnesses.read(self._witness)
         with reading(self._engine) as connection:
             return verify_log(
-                _checkpoint_rows(connection),
-                partial(_rows_between, connection),
+                sealed(connection),
+                Ahead(connection).between,
                 self._signer.public,
-                outside=partial(_outside, connection),
+                outside=partial(outside, connection),
                 witness=witness,
+                is_hashed=are_good(connection, self._signer.public),
             )
+
+    def witness(self) -> witnesses.Witness:
+        """What the configured witness has been told, and what waits for it."""
+        return witnesses.state(self._engine, self._witness)
+
+    def send_witness(self, *, again: bool = False) -> witnesses.Witness:
+        """Give the configured witness the checkpoints that it was not given yet; with *again*, all of them.
+
+        The service calls it each second. Nothing is appended here and nothing waits for it.
+
+        Raises
+        ------
+        WorkspaceError
+            The witness cannot be reached or written, or lost what it was given. What waits goes on waiting.
+        """
+        return witnesses.send(self._engine, self._witness, self._clock, again=again)
 
     def export(self, folder: str | Path) -> Path:
         """Write ``entries.jsonl``, ``checkpoints.jsonl`` and ``public-key.pem`` into *folder*, for an auditor.
@@ -193,50 +200,47 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         with reading(self._engine) as connection:
             with (folder / "entries.jsonl").open("wb") as file:
-                for (entry,) in connection.execution_options(yield_per=10_000).execute(select(entries.c.entry).order_by(entries.c.seq)):
-                    file.write((entry if isinstance(entry, bytes) else str(entry).encode()) + b"\n")  # one made text by hand fails the check, not the export
+                for page in pages(connection):
+                    # One made text by hand fails the check, not the export.
+                    file.write(b"\n".join([*(one if isinstance(one, bytes) else str(one).encode() for one in page), b""]))
             with (folder / "checkpoints.jsonl").open("wb") as file:
-                for row in _checkpoint_rows(connection):
+                for row in sealed(connection):
                     message = json.loads(checkpoint_message(row.size, row.root, row.at, row.key))
                     file.write(json.dumps({**message, "signature": row.signature.hex(), "leaves": row.leaves.hex()}).encode() + b"\n")
         (folder / "public-key.pem").write_bytes(self._signer.public_pem)
         return folder
 
-    def _append(self, items: list[tuple[str, object]], connection: Connection) -> list[Entry]:
+    def _append(self, items: list[tuple[str, object]], connection: Connection) -> Sequence[Entry]:
         if not items:
             return []
+        wait_for_turn(connection)
         log = self._current(connection)
         since, at = log.size, self._clock()
         at_text = utc_text(at)
-        rows, leaves, written = [], [], []
-        for seq, (kind, body) in enumerate(items, since):
-            entry = entry_bytes(seq, at_text, check_kind(kind), body)
-            leaf = leaf_hash(entry)
-            rows.append({"seq": seq, "kind": kind, "entry": entry, "leaf": leaf, "above": b"".join(log.add(leaf)) or None})
-            leaves.append(leaf)
-            written.append(Entry(seq, at, kind, body, FORMAT, leaf))
+        written = group_bytes(since, at_text, items)
+        leaves = leaf_hashes(written)
+        above = log.extend(leaves)
         root = log.root()
         signature = self._signer.sign(checkpoint_message(log.size, root, at_text, self._signer.id))
-        sealed = {"size": log.size, "since": since, "root": root, "at": at_text, "key": self._signer.id, "signature": signature}
         try:
-            connection.execute(insert(entries), rows)
-            connection.execute(insert(checkpoints), {**sealed, "leaves": b"".join(leaves)})
+            write(connection, since, [kind for kind, _ in items], written, leaves, above)
+            seal(connection, log.size, since, root, at_text, self._signer.id, signature, b"".join(leaves))
         except IntegrityError as taken:
             raise Tampered(
                 f"The journal holds an entry beyond its last checkpoint, at {since} or later.", where=str(self._engine.url), next_step="trunkline audit verify"
             ) from taken
         self._end = (log, root)
-        return written
+        return Appended(since, at, items, leaves)
 
     def _current(self, connection: Connection) -> Frontier:
         """The end of the log as the database has it, ready to be continued."""
-        row = connection.execute(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).one_or_none()
+        known, root = self._end
+        if (known.size, root) == end_of(connection):
+            return known.copy()
+        row = newest(connection)
         if row is None:
             return Frontier()
-        known, root = self._end
-        if (known.size, root) == (row.size, row.root):
-            return known.copy()
-        node = _node(connection)
+        node = node_in(connection)
         log = Frontier(row.size, [node(level, index) for level, index in peaks_of(row.size)])
         signed = checkpoint_message(row.size, row.root, row.at, row.key)
         if log.root() != row.root or not self._signer.verify(signed, row.signature):
@@ -249,46 +253,10 @@ class Journal:
         return log
 
 
-def _size(connection: Connection) -> int:
-    return int(connection.execute(select(func.coalesce(func.max(checkpoints.c.size), 0))).scalar_one())
-
-
 def _size_within(connection: Connection, size: int | None) -> int:
-    whole = _size(connection)
+    whole = size_of(connection)
     if size is None:
         return whole
     if not 0 <= size <= whole:
         raise BadInput(f"The journal has {whole} entries, not {size}.", allowed=f"0 to {whole}")
     return size
-
-
-def _node(connection: Connection) -> Node:
-    """Stored hashes of complete subtrees: the entry that completed one carries it."""
-
-    def node(level: int, index: int) -> bytes:
-        seq = ((index + 1) << level) - 1
-        row = connection.execute(select(entries.c.leaf, entries.c.above).where(entries.c.seq == seq)).one_or_none()
-        found = b"" if row is None else row.leaf if level == 0 else (row.above or b"")[32 * (level - 1) : 32 * level]
-        if len(found) != 32:
-            raise Tampered(f"The journal lacks the hashes of entry {seq}.", where="table journal_entries", next_step="trunkline audit verify")
-        return bytes(found)
-
-    return node
-
-
-def _checkpoint_rows(connection: Connection) -> Iterator[CheckpointRow]:
-    c = checkpoints.c
-    query = select(c.size, c.since, c.root, c.at, c.key, c.signature, c.leaves).order_by(c.size)
-    for row in connection.execution_options(yield_per=100).execute(query):
-        yield CheckpointRow._make(row)
-
-
-def _rows_between(connection: Connection, since: int, size: int) -> list[EntryRow]:
-    c = entries.c
-    query = select(c.seq, c.kind, c.entry, c.leaf, c.above).where(c.seq >= since, c.seq < size).order_by(c.seq)
-    return [EntryRow._make(row) for row in connection.execute(query).all()]
-
-
-def _outside(connection: Connection, size: int) -> int | None:
-    found: int | None = connection.execute(select(func.min(entries.c.seq)).where((entries.c.seq < 0) | (entries.c.seq >= size))).scalar_one()
-    return found

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from trunkline.core.canonical import sha256
 from trunkline.core.errors import BadFile, WorkspaceError
+from trunkline.store.blobs import sync_folder
 
 
 class PublicKey:
@@ -87,7 +88,7 @@ class SigningKey:
         raise TypeError("A signing key is never copied or pickled; open it from its folder instead.")
 
 
-def open_key(folder: str | Path, *, name: str = "journal", data_folder: str | Path | None = None) -> SigningKey:
+def open_key(folder: str | Path, *, name: str = "journal", data_folder: str | Path | None = None, make: bool = True) -> SigningKey:
     """The signing key *name* in *folder*; it is made, readable by its owner only, where there is none.
 
     Parameters
@@ -98,11 +99,14 @@ def open_key(folder: str | Path, *, name: str = "journal", data_folder: str | Pa
         Which key; the file is ``<name>.key``.
     data_folder
         Where the data live. A keys folder inside it is refused: a backup or a thief of the data would hold the key too.
+    make
+        Whether one is made. Not for data that were signed already: no new key could confirm them.
 
     Raises
     ------
     WorkspaceError
-        The folder lies inside *data_folder*, or others can read the key file.
+        The folder lies inside *data_folder*, others can read the key file or write into the folder, it cannot be read by
+        this user, or there is none and none is to be made.
     BadFile
         The file is there but holds no Ed25519 key.
 
@@ -119,10 +123,23 @@ def open_key(folder: str | Path, *, name: str = "journal", data_folder: str | Pa
             allowed=f"any folder outside {data_folder}",
             next_step="Name a keys folder elsewhere, owned by the same user, and leave it out of data backups.",
         )
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{name}.key"
-    if not path.exists():
-        _make(path)
+    try:
+        secret = _secret(path, make=make)
+    except OSError as failed:
+        raise WorkspaceError(
+            f"The signing key cannot be used: {failed.strerror or failed}.",
+            where=str(path),
+            allowed="a file that this user owns and may read",
+            next_step="Restore it from its backup, or name the folder it lies in: the setting 'keys'.",
+        ) from failed
+    if folder.stat().st_mode & 0o022:
+        raise WorkspaceError(
+            "Others than its owner can replace the signing key: they may write into its folder.",
+            where=str(folder),
+            allowed="mode 0700",
+            next_step=f"chmod 700 {folder}, and look whether the key is still yours: trunkline audit verify",
+        )
     if path.stat().st_mode & 0o077:
         raise WorkspaceError(
             "Others than its owner can read the signing key.",
@@ -131,7 +148,7 @@ def open_key(folder: str | Path, *, name: str = "journal", data_folder: str | Pa
             next_step=f"chmod 600 {path}, and sign with a new key if others had an account on this machine.",
         )
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(secret, password=None)
     except (ValueError, TypeError) as broken:
         raise BadFile(
             "This holds no signing key.", path=path, allowed="an Ed25519 private key in PEM form", next_step="Restore it from its backup."
@@ -139,6 +156,14 @@ def open_key(folder: str | Path, *, name: str = "journal", data_folder: str | Pa
     if not isinstance(key, Ed25519PrivateKey):
         raise BadFile("This key is of another kind.", path=path, allowed="an Ed25519 private key in PEM form")
     return SigningKey(key)
+
+
+def _secret(path: Path, *, make: bool) -> bytes:
+    if make:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            _make(path)
+    return path.read_bytes()
 
 
 def _make(path: Path) -> None:
@@ -152,3 +177,5 @@ def _make(path: Path) -> None:
     with contextlib.suppress(FileExistsError):  # another process made the key first: its key is the one
         os.link(beside, path)
     beside.unlink()
+    for folder in (path.parent, path.parent.parent):  # what it signs is worth nothing without it
+        sync_folder(folder)

@@ -28,6 +28,11 @@ def leaf_hash(entry: bytes) -> bytes:
     return sha256(b"\x00" + entry).digest()
 
 
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """The leaf hash of each entry."""
+    return [sha256(b"\x00" + entry).digest() for entry in entries]
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """SHA-256(0x01 || left || right)."""
     return sha256(b"\x01" + left + right).digest()
@@ -65,6 +70,31 @@ class Frontier:
             size >>= 1
         peaks.append(leaf)
         self.size += 1
+        return completed
+
+    def extend(self, leaves: Iterable[bytes]) -> list[bytes | None]:
+        """Append leaf hashes; for each the interior nodes that it completes joined, the lowest first, None where it completes none."""
+        completed: list[bytes | None] = []
+        size, push, pop, add, prefix = self.size, self.peaks.append, self.peaks.pop, completed.append, b"\x01"
+        for leaf in leaves:
+            if not size & 1:
+                push(leaf)
+                add(None)
+            elif not size & 2:
+                node = sha256(prefix + pop() + leaf).digest()
+                push(node)
+                add(node)
+            else:
+                node = above = sha256(prefix + pop() + leaf).digest()
+                rest = size >> 1
+                while rest & 1:
+                    node = sha256(prefix + pop() + node).digest()
+                    above += node
+                    rest >>= 1
+                push(node)
+                add(above)
+            size += 1
+        self.size = size
         return completed
 
     def root(self) -> bytes:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
+from operator import mod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from trunkline.core.errors import BadFile, BadInput, Tampered
-from trunkline.store.entry import Checkpoint, checkpoint_message, entry_end
+from trunkline.store.entry import Checkpoint, checkpoint_message, entry_ends
 from trunkline.store.keys import PublicKey
-from trunkline.store.merkle import Frontier
+from trunkline.store.merkle import Frontier, leaf_hashes
 
 
 class EntryRow(NamedTuple):
@@ -61,6 +62,9 @@ class Verification:
         Size of the checkpoint that covers it, or that was itself changed.
     why
         What was found, in one sentence; empty where ``ok``.
+    witnessed
+        Entries under the newest checkpoint kept elsewhere that was compared. None where none was: then the journal is
+        internally consistent only, and might have been cut back or, by somebody with the key, written anew.
     """
 
     ok: bool
@@ -70,6 +74,7 @@ class Verification:
     last_bad: int | None = None
     checkpoint: int | None = None
     why: str = ""
+    witnessed: int | None = None
 
     def require(self) -> Verification:
         """Itself where ok, else Tampered with the findings."""
@@ -87,7 +92,7 @@ class _Bad(Exception):
         super().__init__(why)
 
 
-Between = Callable[[int, int], list[EntryRow]]
+Between = Callable[[int, int], Sequence[EntryRow]]
 """Entries with since <= seq < size, in the order of seq."""
 
 
@@ -97,7 +102,8 @@ def verify_log(
     key: PublicKey,
     *,
     outside: Callable[[int], int | None] = lambda _: None,
-    witness: Checkpoint | None = None,
+    witness: Checkpoint | Iterable[Checkpoint] | None = None,
+    is_hashed: bool = False,
 ) -> Verification:
     """Verify a log group by group, in the order it was written.
 
@@ -112,31 +118,80 @@ def verify_log(
     outside
         Tells the first number of an entry outside ``0 .. size - 1``, None where there is none.
     witness
-        A checkpoint kept elsewhere.
+        Checkpoints kept elsewhere: all of them are compared.
+    is_hashed
+        Every group was found good already: only what is outside of them is looked at.
     """
-    log, good, seen = Frontier(), 0, b""
+    log, good, kept = Frontier(), 0, _Kept(witness, key)
+
+    def bad(found: _Bad, checkpoint: int | None = None) -> Verification:
+        return Verification(
+            ok=False,
+            entries=min(log.size, found.first),
+            checkpoints=good,
+            first_bad=found.first,
+            last_bad=found.last,
+            checkpoint=checkpoint,
+            why=found.why,
+            witnessed=kept.size,
+        )
+
     for row in checkpoints:
         try:
-            _check_place(row, log.size)
-            log = _check_group(row, between(row.since, row.size), log, key)
-        except _Bad as bad:
-            return Verification(ok=False, entries=bad.first, checkpoints=good, first_bad=bad.first, last_bad=bad.last, checkpoint=_whole(row.size), why=bad.why)
-        good += 1
-        if witness is not None and witness.size == log.size:
-            seen = log.root()
+            check_place(row, log.size)
+            log = Frontier(row.size) if is_hashed else check_group(row, between(row.since, row.size), log, key)
+            good += 1
+            kept.compare(row)
+        except _Bad as found:
+            return bad(found, _whole(row.size))
     beyond = outside(log.size)
     if beyond is not None:
-        why = f"entry {beyond} is covered by no checkpoint"
-        return Verification(ok=False, entries=log.size, checkpoints=good, first_bad=beyond, last_bad=beyond, why=why)
-    if witness is not None:
-        try:
-            _check_witness(witness, log, seen, key)
-        except _Bad as bad:
-            return Verification(ok=False, entries=log.size, checkpoints=good, first_bad=bad.first, last_bad=bad.last, checkpoint=witness.size, why=bad.why)
-    return Verification(ok=True, entries=log.size, checkpoints=good)
+        return bad(_Bad(beyond, beyond, f"entry {beyond} is covered by no checkpoint"))
+    try:
+        kept.check_end(log.size)
+    except _Bad as found:
+        return bad(found, found.last + 1)
+    return Verification(ok=True, entries=log.size, checkpoints=good, witnessed=kept.size)
 
 
-def verify_export(folder: str | Path, *, key: PublicKey | None = None, witness: Checkpoint | None = None) -> Verification:
+class _Kept:
+    """Checkpoints kept elsewhere, compared one after the other as the log is read."""
+
+    def __init__(self, witness: Checkpoint | Iterable[Checkpoint] | None, key: PublicKey) -> None:
+        given = [] if witness is None else [witness] if isinstance(witness, Checkpoint) else witness
+        self._waiting = sorted(given, key=lambda one: one.size, reverse=True)
+        self._key = key
+        self.size: int | None = None if witness is None else 0
+
+    def compare(self, row: CheckpointRow) -> None:
+        """Those of as many entries as *row*, which is good, or of fewer."""
+        while self._waiting and self._waiting[-1].size <= row.size:
+            one = self._waiting.pop()
+            if one.size and ((one.size, one.root) != (row.size, row.root) or one.signature != row.signature):
+                self._check_signature(one)
+                if (one.size, one.root) != (row.size, row.root):
+                    since = self.size or 0
+                    raise _Bad(since, one.size - 1, f"the journal is another one than that whose checkpoint of {one.size} entries was kept elsewhere")
+            self.size = one.size
+
+    def check_end(self, size: int) -> None:
+        """None may be of more entries than there are."""
+        for one in self._waiting:
+            self._check_signature(one)
+        if self._waiting:
+            newest = self._waiting[0].size
+            raise _Bad(size, newest - 1, f"the journal was cut short: a checkpoint kept elsewhere has {newest} entries, this one {size}")
+
+    def _check_signature(self, one: Checkpoint) -> None:
+        if one.key != self._key.id or not self._key.verify(one.message, one.signature):
+            raise BadInput(
+                "The witness is no checkpoint of this journal: its signature is of another key.",
+                where=f"the checkpoint of {one.size} entries",
+                allowed=f"a checkpoint signed by key {self._key.id}",
+            )
+
+
+def verify_export(folder: str | Path, *, key: PublicKey | None = None, witness: Checkpoint | Iterable[Checkpoint] | None = None) -> Verification:
     """Verify what ``Journal.export`` wrote, with nothing but that folder.
 
     Parameters
@@ -184,7 +239,8 @@ def _exported_checkpoints(path: Path) -> Iterator[CheckpointRow]:
         yield row
 
 
-def _check_place(row: CheckpointRow, covered: int) -> None:
+def check_place(row: CheckpointRow, covered: int) -> None:
+    """That a checkpoint goes on where the one before ended."""
     size, since = _whole(row.size), _whole(row.since)
     if size is None or since is None or size <= covered:
         raise _Bad(covered, covered, f"a checkpoint states no size beyond the {covered} entries before it")
@@ -194,34 +250,49 @@ def _check_place(row: CheckpointRow, covered: int) -> None:
         raise _Bad(covered, last, f"the checkpoint over the entries from {covered} on is missing or was changed")
 
 
-def _check_group(row: CheckpointRow, rows: Sequence[EntryRow], before: Frontier, key: PublicKey) -> Frontier:
+def check_group(row: CheckpointRow, rows: Sequence[EntryRow], before: Frontier, key: PublicKey) -> Frontier:
     """The log continued by this group, if the group is as signed."""
     is_signed = _is_signed(row, key)
     try:
+        seqs, kinds, texts, kept, ups = zip(*rows, strict=True) if rows else ((), (), (), (), ())
         log = before.copy()
-        leaves = [sha256(b"\x00" + entry.entry).digest() for entry in rows]
-        above = [log.add(leaf) for leaf in leaves]
+        leaves = leaf_hashes(texts)
+        above = log.extend(leaves)
         is_good = (
-            is_signed and log.size == row.size and log.root() == row.root and row.leaves == b"".join(leaves) and _are_in_place(rows, row.since, leaves, above)
+            is_signed
+            and log.size == row.size
+            and log.root() == row.root
+            and row.leaves == b"".join(leaves)
+            and seqs == tuple(range(row.since, row.size))
+            and (_is_bare(kinds, kept) or (kept == tuple(leaves) and ups == tuple(above)))
+            and _end_right(seqs, kinds, texts)
         )
     except TypeError:  # text or a number where bytes belong
         is_good = False
     if is_good:
         return log
-    raise _locate(row, rows, before, is_signed=is_signed)
+    raise _locate(row, [EntryRow._make(entry) for entry in rows], before, is_signed=is_signed)
 
 
-def _are_in_place(rows: Sequence[EntryRow], since: int, leaves: list[bytes], above: list[list[bytes]]) -> bool:
-    """Whether the rows say the same about themselves as their bytes do. Column by column: half the time of row by row."""
-    seqs, kinds, texts, kept, ups = zip(*rows, strict=True)
-    if seqs != tuple(range(since, since + len(rows))):
-        return False
-    if kept[0] is None and kinds[0] is None:  # an export keeps nothing but the bytes
-        return all(text.endswith(b'"seq":%d}' % seq) for seq, text in zip(seqs, texts, strict=True))
+def _is_bare(kinds: Sequence[Any], kept: Sequence[Any]) -> bool:
+    """Whether nothing but the bytes was kept, as in an export."""
+    return kinds[0] is None and kept[0] is None
+
+
+def _end_right(seqs: Sequence[int], kinds: Sequence[Any], texts: Sequence[bytes]) -> bool:
+    """Whether the bytes say the number and kind under which they rest."""
+    if kinds[0] is None:
+        return all(map(bytes.endswith, texts, map(b'"seq":%d}'.__mod__, seqs)))
+    ends = {kind: entry_ends(kind) for kind in set(kinds)}
+    return all(map(bytes.endswith, texts, map(mod, map(ends.__getitem__, kinds), seqs)))
+
+
+def _is_in_place(entry: EntryRow, leaf: bytes, above: list[bytes]) -> bool:
+    """Whether the row says the same about itself as its bytes do."""
+    if _is_bare([entry.kind], [entry.leaf]):
+        return True
     return (
-        kept == tuple(leaves)
-        and ups == tuple([b"".join(up) if up else None for up in above])
-        and all(text.endswith(entry_end(seq, kind)) for seq, kind, text in zip(seqs, kinds, texts, strict=True))
+        isinstance(entry.kind, str) and entry.leaf == leaf and entry.above == (b"".join(above) or None) and _end_right([entry.seq], [entry.kind], [entry.entry])
     )
 
 
@@ -259,7 +330,7 @@ def _locate(row: CheckpointRow, rows: Sequence[EntryRow], before: Frontier, *, i
             return _Bad(seq, seq, f"entry {seq} does not match its leaf hash")
         if not is_believed and is_signed and signed is not None and signed != leaf:
             return _Bad(seq, seq, f"entry {seq} does not match the leaf hash kept with its checkpoint")
-        if not _are_in_place([entry], seq, [leaf], [above]):
+        if not _is_in_place(entry, leaf, above):
             # Its own text and leaf are as kept: what differs is its kind, or a node over it and entries before it.
             return _Bad(_first_under(entry, above, seq, since, is_believed=is_believed), seq, f"entry {seq} does not match its kind or its interior nodes")
     if not is_signed:
@@ -293,15 +364,6 @@ def _first_under(entry: EntryRow, above: list[bytes], seq: int, since: int, *, i
         if stored[32 * (level - 1) : 32 * level] != node:
             return max(since, seq + 1 - (1 << level))
     return seq
-
-
-def _check_witness(witness: Checkpoint, log: Frontier, seen: bytes, key: PublicKey) -> None:
-    if not key.verify(witness.message, witness.signature):
-        raise BadInput("The witness is no checkpoint of this journal: its signature is of another key.", allowed=f"a checkpoint signed by key {key.id}")
-    if witness.size > log.size:
-        raise _Bad(log.size, witness.size - 1, f"the journal was cut short: a checkpoint kept elsewhere has {witness.size} entries, this one {log.size}")
-    if witness.size and seen != witness.root:
-        raise _Bad(0, witness.size - 1, f"the journal is another one than that whose checkpoint of {witness.size} entries was kept elsewhere")
 
 
 def _whole(number: Any) -> int | None:

@@ -1,0 +1,1 @@
+"""What other systems talk to: a REST interface over Workspace, and nothing that Workspace does not offer."""
