@@ -144,7 +144,14 @@ def alone(workflow: Workflow, fitted: FittedTrees, frames: list[pl.DataFrame], *
         for finding in done.findings:
             decision = finding.decision
             assert decision.known_at is not None
-            items += [("decision", queue._journaled(decision)), ("receipt", plain(workflow.act.act(decision, at=decision.known_at, dry_run=False)))]  # noqa: SLF001 - as record writes it
+            receipt = plain(workflow.act.act(decision, at=decision.known_at, dry_run=False))
+            row = (
+                queue.plain_row(frame.row(by_predicate=pl.col("entity") == finding.entity, named=True))
+                if frame.height > 1
+                else queue.plain_row(frame.row(0, named=True))
+            )
+            snapshot = {"reasons": [r.text for r in decision.reasons], "because": decision.because, "row": row, "receipt": receipt}
+            items += [("decision", queue._journaled(decision, snapshot)), ("receipt", receipt)]  # noqa: SLF001 - as record writes it
         items.append(("decided", {"workflow": workflow.name, "counts": dict(done.counts)}))
         return done, group_bytes(0, "2026-11-20T08:00:00.000000Z", items)
 

@@ -39,7 +39,7 @@ MOST_MB = 4096.0
 
 def figures(*, quick: bool) -> Iterator[Figure]:
     """Memory and time of each step at the largest size, and how time grows."""
-    sizes, weeks = ((10, 30, 90), 4) if quick else ((1_000, 3_000, 10_000), 8)
+    sizes, weeks = ((8, 25, 80), 3) if quick else ((1_000, 3_000, 10_000), 8)
     took = {cells: _steps(cells, weeks, together=quick) for cells in sizes}
     largest = took[sizes[-1]]
     for step in STEPS:
@@ -110,7 +110,7 @@ def _do(cells: int, weeks: int, folder: Path, step: str) -> tuple[str, float]:
             candidate = workspace.workflows.train(WORKFLOW)
             return f"{len(candidate.model_file) / 1e6:.0f} MB of model, gates: {candidate.winner.result}", 0.0
         if step == "replay":
-            result = workspace.workflows.replay(WORKFLOW, self_test=weeks > 4)
+            result = workspace.workflows.replay(WORKFLOW, self_test=weeks > 3)
             tested = f", self-test {result.self_test[0].found}" if result.self_test else ""
             return f"{len(result.findings):,} findings of {result.elements:,} elements judged{tested}", 0.0
         row = catalogue.rows(workspace.store.engine, catalogue.releases)[0]

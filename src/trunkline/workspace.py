@@ -64,7 +64,7 @@ def create(folder: str | Path, *, clock: Clock = now, flags: Mapping[str, str] |
     if is_workspace(folder):
         raise WorkspaceError(f"There is a workspace in {folder} already.", next_step=f"trunkline -w {folder} workspace show")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)  # of its user and group: it will hold an operator's data
         settings = folder / config.FILE
         if not settings.exists():
             fresh = settings.with_name(f".{config.FILE}.new")

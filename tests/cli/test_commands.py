@@ -31,6 +31,7 @@ TEXT_ALREADY = {"data map": "TOML to be edited", "decision explain": "one reason
 
 # What changes something says what it would do; and why it is done goes into the journal.
 CHANGES = {
+    "decision break-glass",
     "access revoke",
     "data erase",
     "workspace restore",
@@ -48,6 +49,8 @@ CHANGES = {
     "decision undo",
 }
 DRY_RUN_ONLY = {
+    "data chaos": "a folder of its own",
+    "model export": "a file of its own",
     "access new": "whose it is and for what is the reason",
     "workspace backup": "a copy elsewhere",
     "decision outcome": "what was found is told in --note",
@@ -57,6 +60,7 @@ DRY_RUN_ONLY = {
     "workflow new": "it writes two new files and nothing over any",
 }
 ADDS_ONLY = {
+    "model reproduce": "a release made again elsewhere, compared and forgotten",
     "completion": "text for a shell",
     "data compact": "what is read stays the same",
     "workspace erasures": "a list of what was erased",
@@ -192,6 +196,9 @@ def test_every_command_that_has_json_is_tried_with_it() -> None:
         "workflow compare",
         "gate show",
         "access new",
+        "data chaos",
+        "model export",
+        "model reproduce",
         "workflow replay",
         "workflow train",
         "workflow run",

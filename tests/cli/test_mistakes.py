@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,48 @@ def test_one_period_is_said_to_be_one_and_what_it_asks_for_helps(run: Run) -> No
 
 def test_an_error_carries_its_name_so_that_it_can_be_looked_up(run: Run) -> None:
     assert run("workflow", "show", "nothing").err.startswith("UnknownName: There is no workflow 'nothing'.\n  Allowed: ")
+
+
+@pytest.mark.usefixtures("csv")
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("data map pipe", "'pipe' is a pipe or a device"),
+        ("audit check-proof pipe", "'pipe' is a pipe or a device"),
+        ("audit check-proof /dev/zero", "'/dev/zero' is a pipe or a device"),
+        ("workflow replay kpi-anomaly pipe", "This is a pipe or a device"),
+        ("workflow replay kpi-anomaly /dev/zero", "This is a pipe or a device"),
+        ("workflow check leaves.py", "It ends the program when it is read: exit 3"),
+        ("data check " + "x" * 5000, "No file can have this name"),
+        ("data show measurements --limit -1", "is not in the range"),
+        ("workspace serve --http --port 65536", "is not in the range"),
+        ("feature check kpi-anomaly --days 0", "is not in the range"),
+    ],
+)
+def test_what_would_hang_end_the_program_or_never_end_is_refused(line: str, says: str, run: Run) -> None:
+    os.mkfifo("pipe")
+    Path("leaves.py").write_text("import sys\nsys.exit(3)\n")
+
+    said = run(*line.split())
+
+    assert says in said.err
+    assert said.code == 2
+
+
+def test_what_the_system_refuses_is_a_message(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error", "cells.csv")
+
+    monkeypatch.setattr("trunkline.workspace.open", refuses)
+    said = run("workspace", "show")
+
+    assert said.code == 2
+    assert said.err.splitlines()[:2] == ["The system refused: Input/output error.", "  Where: 'cells.csv'"]
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_blank_reason_is_none(run: Run) -> None:
+    said = run("decision", "undo", "bb", "--reason", "   ")
+
+    assert "It needs a reason" in said.err
+    assert said.code == 2

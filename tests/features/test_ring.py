@@ -72,7 +72,7 @@ def test_a_slot_restated_more_often_than_a_byte_can_count_stays_right() -> None:
     everyone = np.arange(700)
     for known in range(300):
         some = everyone[: 700 - 2 * known]
-        ring.put(KpiFacts(some, np.ones_like(some), some * 0 + known, some * 1.0 + known, np.full(len(some), OK, np.uint8)))
+        ring.put(KpiFacts(some, np.ones_like(some), some * 0 + known, (some + known).astype(np.float64), np.full(len(some), OK, np.uint8)))
 
     rows = Rows(everyone, np.ones_like(everyone), everyone)
     last = np.minimum((699 - everyone) // 2, 299)

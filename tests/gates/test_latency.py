@@ -32,13 +32,25 @@ def timed(watch: Watch, **changes: Any) -> Evidence:
 
 def test_the_99th_percentile_is_held_against_the_bar() -> None:
     watch = Watch()
-    slow_one_in_fifty = [1.0] * 49 + [80.0]
 
-    verdict = Latency(p99_ms=50).check(timed(watch, time_one=watch.taking(*slow_one_in_fifty)))
+    def slow_on_one_row_in_ten(row: int) -> None:
+        watch.now += 80_000_000 if row % 10 == 0 else 1_000_000
+
+    verdict = Latency(p99_ms=50).check(timed(watch, time_one=slow_on_one_row_in_ten))
 
     assert verdict.result == "fail"
     assert verdict.value == pytest.approx(80.0)
     assert "50 ms are allowed" in verdict.why
+
+
+def test_what_another_process_held_up_now_and_then_is_asked_again_and_does_not_count() -> None:
+    watch = Watch()
+    held_up_one_call_in_fifty = [1.0] * 49 + [80.0]
+
+    verdict = Latency(p99_ms=50).check(timed(watch, time_one=watch.taking(*held_up_one_call_in_fifty)))
+
+    assert verdict.result == "pass"
+    assert verdict.value == pytest.approx(1.0)
 
 
 def test_a_candidate_within_the_bar_but_slower_than_what_is_live_is_refused() -> None:

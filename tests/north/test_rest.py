@@ -213,14 +213,14 @@ def test_text_that_cannot_be_kept_or_would_be_obeyed_is_refused(served: Served, 
     with served.client("operator") as client:
         answer = client.post(f"/v1/decisions/{id_}/approve", content=f'{{"reason": "{text}"}}', headers={"Content-Type": "application/json"})
 
-    assert is_problem(answer, 422)["where"] == "reason"
+    assert is_problem(answer, 422)["where"] == "body.reason"
 
 
 def test_a_state_that_there_is_not_is_refused_rather_than_found_empty(served: Served) -> None:
     served.propose("dd02")
     with served.client("viewer") as client:
         assert client.get("/v1/decisions", params={"state": "all"}).json()["items"]
-        is_problem(client.get("/v1/decisions", params={"state": "opne"}), 404)
+        is_problem(client.get("/v1/decisions", params={"state": "opne"}), 422)
 
 
 def test_asked_twice_under_one_idempotency_key_one_api_key_is_made(served: Served) -> None:

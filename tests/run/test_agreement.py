@@ -147,3 +147,31 @@ def test_a_damaged_table_is_told_by_who_reads_it(workspace: Workspace) -> None:
         workspace.features.show("strange.py")
 
     assert "workspace check" in refused.value.next_step
+
+
+def test_content_that_is_called_erased_and_that_nobody_erased_is_named(workspace: Workspace) -> None:
+    with transaction(workspace.store.engine) as connection:
+        connection.execute(text("INSERT INTO intake_erased SELECT sequence, received_at FROM intake_arrivals LIMIT 1"))
+
+    assert [why for _, why in workspace.check()] == ["its content is called erased, and nobody erased it"]
+
+
+def test_an_erasure_leaves_nothing_to_complain_of_and_a_forged_one_does(workspace: Workspace) -> None:
+    workspace.data.erase(arrivals=[1], by="dpo", reason="asked to")
+    assert workspace.check() == []
+
+    with transaction(workspace.store.engine) as connection:
+        connection.execute(text("UPDATE erasures SET id = 'forged'"))
+
+    assert {why for _, why in workspace.check()} == {
+        "the journal knows nothing of it, or of other contents",
+        "the journal tells of it, and it is gone",
+        "its content is called erased, and nobody erased it",
+    }
+
+
+def test_a_log_of_the_lake_that_lost_its_counts_is_named(workspace: Workspace) -> None:
+    for log in (workspace.store.folder / "lake" / "measurements" / "_delta_log").glob("*.json"):
+        log.write_text(log.read_text().replace("numRecords", "numRecord_"))
+
+    assert any("nobody knows how many rows were written" in fault for _, fault in workspace.store.lake.damage())

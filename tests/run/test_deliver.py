@@ -12,15 +12,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.run.conftest import Present
 from tests.run.test_queue import finding, put
 
 from trunkline import Workflow, actions
-from trunkline.core.errors import NotAllowed
+from trunkline.core.errors import NotAllowed, Tampered
 from trunkline.run import agreement, queue
 from trunkline.run import deliver as module
 from trunkline.run.deliver import again, deliver
-from trunkline.store import outbox
+from trunkline.store import outbox, transaction
 from trunkline.store.opened import Store
 
 
@@ -228,3 +229,51 @@ def test_an_action_that_is_not_installed_any_more_is_told(store: Store, telling:
 
     (dead,) = store.journal.entries("delivery.dead")
     assert "There is no action 'notify'" in dead.body["why"]
+
+
+def write(store: Store, statement: str) -> None:
+    with transaction(store.engine) as connection:
+        connection.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        ("UPDATE outbox SET body = replace(body, '/new', '/elsewhere')", "it was changed after it was put into the outbox"),
+        ("UPDATE outbox SET body = replace(body, 'cell-a', 'cell-b')", "it was changed after it was put into the outbox"),
+        ("UPDATE outbox SET key = 'another'", "the journal knows nothing of it"),
+        ('UPDATE outbox SET body = \'{"act":{},"message":{}}\'', "it was changed after it was put into the outbox"),
+    ],
+)
+def test_a_message_that_somebody_wrote_by_hand_is_never_sent_and_the_check_names_it(
+    store: Store, telling: Workflow, outside: Outside, edit: str, why: str
+) -> None:
+    put(store, telling, replace(finding(), decision=replace(finding().decision, target="cell-a")))
+    write(store, edit)
+
+    assert why in [fault for _, fault in agreement.disagreements(store)]
+    (tried,) = deliver(store)
+
+    assert tried.state == "dead"
+    assert "wrote its row by hand" in tried.why
+    assert outside.came == {}
+
+
+def test_a_message_that_is_called_unsent_again_by_hand_is_found(store: Store, telling: Workflow, outside: Outside) -> None:
+    put(store, telling, finding())
+    deliver(store)
+    assert sum(outside.came.values()) == 1
+    write(store, "UPDATE outbox SET state = 'waiting'")
+
+    assert [why for _, why in agreement.disagreements(store)] == ["its state is 'waiting', the journal says 'delivered'"]
+
+
+def test_what_a_decision_would_send_cannot_be_changed_before_somebody_approves_it(store: Store, telling: Workflow, outside: Outside) -> None:
+    put(store, replace(telling, control="approve"), finding())
+    write(store, "UPDATE decisions SET body = replace(body, '/new', '/elsewhere')")
+
+    assert "what was kept of it was changed" in agreement.disagreements(store)[0][1]
+    with pytest.raises(Tampered, match="changed after it was taken"):
+        queue.step(store, "d1", "approve", by="ann", reason="looks right")
+    assert queue.step(store, "d1", "reject", by="ann", reason="it was tampered with") == "rejected"
+    assert outside.came == {}

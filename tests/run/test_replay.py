@@ -12,11 +12,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from trunkline import Guardrail, Workflow
+from trunkline import Guardrail, Row, Workflow
 from trunkline.core.errors import TooLittleData
 from trunkline.core.frames import TIME, Facts
 from trunkline.models import Context
-from trunkline.run.replay import Replay, Speaker, hide, replay, tally
+from trunkline.run import shipped
+from trunkline.run.replay import Replay, Speaker, hide, plainly, replay, tally
 
 HOUR = timedelta(hours=1)
 WEEK = timedelta(weeks=1)
@@ -229,3 +230,15 @@ def test_what_is_said_soon_after_a_fault_is_neither_hit_nor_false(whole: Replay)
 
 def replace_findings(speaker: Speaker, *findings: Any) -> Speaker:
     return replace(speaker, decided=replace(speaker.decided, findings=list(findings)))
+
+
+def test_a_dummy_is_heard_where_only_some_actions_are_allowed() -> None:
+    workflow = shipped.find("sleeping-cell")
+    row = Row({"entity": ["c1"], "at": [None], "known_at": [None]}, 0, entity="cell")
+
+    plain = plainly(workflow)
+    assert plain.decide is not None
+    said = plain.decide(row, 0.99)
+
+    assert said is not None
+    assert said.action in workflow.guardrail.allowed

@@ -408,3 +408,46 @@ def test_the_manifest_says_what_a_person_asks(workspace: Workspace, tmp_path: Pa
     assert manifest["journal"]["root"] == told.checkpoint["root"]
     assert set(manifest["rows"]) >= {"releases", "decisions", "intake_arrivals", "journal_entries"}
     assert sum(one["bytes"] for one in manifest["files"].values()) == told.bytes
+
+
+def test_a_pipe_in_a_backup_is_refused_and_not_waited_for(workspace: Workspace, tmp_path: Path, flags: dict[str, str]) -> None:
+    workspace.backup(tmp_path / "b")
+    for name in ("backup.json", "rows/meta.jsonl"):
+        shutil.copytree(tmp_path / "b", tmp_path / "bad", dirs_exist_ok=True)
+        (tmp_path / "bad" / name).unlink()
+        os.mkfifo(tmp_path / "bad" / name)
+
+        with pytest.raises(BadFile, match="pipe"):
+            workspaces.restore(tmp_path / "bad", tmp_path / "again", nothing_erased=True, flags=flags, **WHO)
+        shutil.rmtree(tmp_path / "bad")
+    assert not (tmp_path / "again").exists()
+
+
+def test_nothing_is_restored_into_the_backup_itself(workspace: Workspace, tmp_path: Path, flags: dict[str, str]) -> None:
+    workspace.backup(tmp_path / "b")
+
+    with pytest.raises(BadInput, match="lies in the backup itself"):
+        workspaces.restore(tmp_path / "b", tmp_path / "b" / "again", nothing_erased=True, flags=flags, **WHO)
+    workspaces.restore(tmp_path / "b", tmp_path / "again", nothing_erased=True, flags=flags, **WHO)
+
+
+@pytest.mark.parametrize("manifest", ["[" * 100_000, '{"format": 1, "formats": {"workspace": 1}}'])
+def test_a_manifest_that_says_nothing_is_refused(tmp_path: Path, flags: dict[str, str], manifest: str) -> None:
+    (tmp_path / "keys").mkdir(mode=0o700)
+    workspaces.create(tmp_path / "w", flags=flags).close()
+    folder = tmp_path / "b"
+    folder.mkdir()
+    (folder / "backup.json").write_text(manifest)
+    (folder / "backup.sig").write_text("00")
+
+    with pytest.raises((BadFile, WorkspaceError)):
+        workspaces.restore(folder, tmp_path / "again", nothing_erased=True, flags=flags, **WHO)
+
+
+def test_what_rests_is_not_for_everybody_to_read(workspace: Workspace, tmp_path: Path, flags: dict[str, str]) -> None:
+    workspace.backup(tmp_path / "b")
+    workspace.backup(tmp_path / "b.tar")
+    workspaces.restore(tmp_path / "b.tar", tmp_path / "again", nothing_erased=True, flags=flags, **WHO)
+
+    for path in (workspace.store.folder, tmp_path / "b", tmp_path / "b.tar", tmp_path / "again"):
+        assert path.stat().st_mode & 0o007 == 0, path

@@ -205,3 +205,12 @@ def test_what_waits_for_the_commit_is_done_after_it_or_not_at_all(store: Store) 
         raise Killed
 
     assert seen == [1]
+
+
+def test_a_forged_done_row_is_no_answer_to_a_repeated_request(store: Store) -> None:
+    asked = ask(store)
+    with transaction(store.engine) as connection:
+        connection.execute(update(commands.commands).where(commands.commands.c.id == asked.id).values(state="done", answer="approved", signature=b"x" * 64))
+
+    with pytest.raises(NotAllowed, match="not signed with this workspace's key"):
+        ask(store)

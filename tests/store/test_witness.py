@@ -241,3 +241,15 @@ def test_without_a_witness_there_is_nothing_to_send(journal: Journal) -> None:
 
     assert journal.send_witness().where == ""
     assert journal.verify().witnessed is None
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_witness_that_somebody_shortened_confirms_nothing_silently(watched: Journal, file: Path, left: int) -> None:
+    watched.send_witness()
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:left]))
+
+    found = watched.verify()
+
+    assert not found.ok
+    assert "shortened or emptied" in found.why
+    assert (found.first_bad, found.last_bad) == ([0, 3, 4][left], 8)

@@ -25,7 +25,7 @@ NOUNS = {
     "audit": "The journal: what happened, provably.",
     "access": "Keys by which people and systems are known over the network, and their roles.",
     "workspace": "Where everything rests.",
-    "completion": "What a shell needs to complete commands, options and names.",
+    "completion": "Print what SHELL needs to complete commands, options, workflow names and decisions.",
     "simulator": "A simulated operator that writes the files a network writes.",
 }
 
@@ -91,5 +91,11 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as refused:
+        click.echo(f"The system refused: {refused.strerror or refused}.", err=True)
+        if refused.filename is not None:
+            click.echo(f"  Where: {str(refused.filename)[:300]!r}", err=True)
+        click.echo("  Next: Look at the name, its rights, and the space on the disk; then repeat.", err=True)
+        sys.exit(2)
     if isinstance(code, int):
         sys.exit(code)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trunkline.cli.output import as_json, dry_run, print_json, say, table
+from trunkline.cli.output import PlainPath, as_json, dry_run, print_json, say, table
 
 if TYPE_CHECKING:
     from trunkline.store.entry import Checkpoint
@@ -20,7 +20,7 @@ def command() -> None:
     """The journal: what happened, provably."""
 
 
-_file = click.Path(path_type=Path, exists=True, dir_okay=False)
+_file = PlainPath(path_type=Path, exists=True, dir_okay=False)
 
 
 @command.command("verify")
@@ -130,7 +130,7 @@ def _tell(proof: Any, key: PublicKey | None, kept: Iterable[Checkpoint]) -> bool
 
 @command.command("list")
 @click.option("--kind", help="Only entries of this kind, such as 'decision' or 'gates.verdict'.")
-@click.option("--limit", default=20, show_default=True, help="The newest so many; 0 for all.")
+@click.option("--limit", type=click.IntRange(0, 1_000_000), default=20, show_default=True, help="The newest so many; 0 for all.")
 @as_json
 @click.pass_obj
 def list_(workspace: Path, kind: str | None, limit: int, as_json: bool) -> None:

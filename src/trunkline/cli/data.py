@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from trunkline.cli.output import as_json, by, dry_run, print_json, progress, reason, say, table
+from trunkline.cli.output import PlainPath, as_json, by, dry_run, print_json, progress, reason, say, table
 
 
 @click.group("data")
@@ -17,7 +17,7 @@ def command() -> None:
 @command.command("load")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--zone", help="IANA zone of times that name none.")
-@click.option("--map", "column_map", type=click.Path(path_type=Path, dir_okay=False), help="Column map of your CSV, as written by `data map`.")
+@click.option("--map", "column_map", type=PlainPath(path_type=Path, dir_okay=False), help="Column map of your CSV, as written by `data map`.")
 @click.option("--every", help="Length of a period, such as 15m, where a file does not show it.")
 @click.option("--file-time", is_flag=True, help="A file was received when it was last modified; else at period end plus the delay.")
 @dry_run
@@ -62,7 +62,7 @@ def check(files: tuple[Path, ...], zone: str | None, every: str | None, as_json:
 
 
 @command.command("map")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=PlainPath(path_type=Path, exists=True, dir_okay=False))
 @click.option("--zone", help="IANA zone of its times.")
 def map_(file: Path, zone: str | None) -> None:
     """Print a map of FILE as TOML, to be edited: the guessed columns of a CSV or Parquet file, or of a measurement file
@@ -91,7 +91,7 @@ def map_(file: Path, zone: str | None) -> None:
 @click.option("--late-share", default=0.2, show_default=True, help="Share of periods that come late.")
 @click.option("--reorder/--in-order", default=True, show_default=True, help="Hand the files over in no order at all, or in that of their arrival.")
 @click.option("--zone", help="IANA zone of times that name none.")
-@click.option("--map", "column_map", type=click.Path(path_type=Path, dir_okay=False), help="Column map of your CSV, as written by `data map`.")
+@click.option("--map", "column_map", type=PlainPath(path_type=Path, dir_okay=False), help="Column map of your CSV, as written by `data map`.")
 @dry_run
 @as_json
 def chaos(
@@ -147,7 +147,7 @@ def list_(workspace: Path, as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("product", type=click.Choice(["measurements", "events", "relations", "elements"]))
-@click.option("--limit", default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True)
 @as_json
 @click.pass_obj
 def show(workspace: Path, product: str, limit: int, as_json: bool) -> None:
@@ -163,7 +163,7 @@ def show(workspace: Path, product: str, limit: int, as_json: bool) -> None:
 
 
 @command.command("quarantine")
-@click.option("--limit", default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True)
 @as_json
 @click.pass_obj
 def quarantine(workspace: Path, limit: int, as_json: bool) -> None:

@@ -20,7 +20,7 @@ def command() -> None:
 @command.command("list")
 @click.option("--state", default="open", show_default=True, type=click.Choice([*queue_states, "all"]), help="Which; 'all' for every one.")
 @click.option("--workflow", help="Only of this workflow.")
-@click.option("--limit", default=30, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=30, show_default=True)
 @as_json
 @click.pass_obj
 def list_(workspace: Path, state: str, workflow: str | None, limit: int, as_json: bool) -> None:

@@ -32,7 +32,7 @@ def list_(workflow: str, as_json: bool) -> None:
 @command.command("show")
 @click.argument("workflow")
 @click.option("--element", help="Only of this element.")
-@click.option("--limit", default=20, show_default=True, help="The newest so many rows.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="The newest so many rows.")
 @as_json
 @click.pass_obj
 def show(workspace: Path, workflow: str, element: str | None, limit: int, as_json: bool) -> None:
@@ -49,7 +49,9 @@ def show(workspace: Path, workflow: str, element: str | None, limit: int, as_jso
 
 @command.command("check")
 @click.argument("workflow")
-@click.option("--days", default=2.0, show_default=True, help="How much of the newest data to play through the live evaluator.")
+@click.option(
+    "--days", type=click.FloatRange(0.01, 366), default=2.0, show_default=True, help="How much of the newest data to play through the live evaluator."
+)
 @as_json
 @click.pass_obj
 def check(workspace: Path, workflow: str, days: float, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from trunkline.cli.output import as_json, by, dry_run, print_json, reason, say, table
+from trunkline.cli.output import PlainPath, as_json, by, dry_run, print_json, reason, say, table
 
 
 @click.group("model")
@@ -88,7 +88,7 @@ def reproduce(workspace: Path, release: str, as_json: bool) -> None:
 
 @command.command("export")
 @click.argument("release")
-@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write; its name ends in .onnx.")
+@click.option("--to", type=PlainPath(path_type=Path, dir_okay=False), required=True, help="The file to write; its name ends in .onnx.")
 @click.option("--int8", is_flag=True, help="Weights of eight bits; of an autoencoder only.")
 @click.option("--bound", type=float, default=None, help="How far a score may be from the model's with --int8; default 0.1.")
 @by

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +26,20 @@ def _decisions(ctx: click.Context, parameter: click.Parameter, incomplete: str) 
     with workspaces.open(ctx.find_root().params["workspace"]) as opened:
         found = opened.decisions.list(state="open", limit=100)
     return [CompletionItem(one.id, help=f"{one.action} {one.target}") for one in found if one.id.startswith(incomplete)]
+
+
+class PlainPath(click.Path):
+    """A file or folder that somebody names; a pipe or a device is refused: one may keep silent for ever, the other never ends."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        try:
+            mode = Path(os.fsdecode(found)).stat().st_mode
+        except OSError:  # not there yet, or told by who reads it
+            return found
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            self.fail(f"'{os.fsdecode(found)}' is a pipe or a device, not a file. Write its content to a file first.", param, ctx)
+        return found
 
 
 workflow_name = click.argument("name", shell_complete=_workflows)

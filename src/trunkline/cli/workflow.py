@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from trunkline.cli.output import as_json, by, dry_run, print_json, progress, reason, say, table, verdict_rows, workflow_name
+from trunkline.cli.output import PlainPath, as_json, by, dry_run, print_json, progress, reason, say, table, verdict_rows, workflow_name
 from trunkline.core.values import rarity
 
 
@@ -185,11 +185,11 @@ def check(name: str, as_json: bool) -> None:
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("trunkline-replay"), show_default=True, help="Where the report goes.")
 @click.option("--zone", help="IANA zone of times that name none, and of elements whose inventory names none, such as Europe/Rome.")
-@click.option("--map", "column_map", type=click.Path(path_type=Path, dir_okay=False), help="Column map of your CSV, as written by `data map`.")
+@click.option("--map", "column_map", type=PlainPath(path_type=Path, dir_okay=False), help="Column map of your CSV, as written by `data map`.")
 @rename
 @every
 @click.option("--from", "start", callback=_instant, help="Begin to judge here; default: after a quarter of the data, at most six weeks.")
-@click.option("--truth", type=click.Path(path_type=Path, dir_okay=False), help="CSV of the faults you know of: element,start,end[,kind].")
+@click.option("--truth", type=PlainPath(path_type=Path, dir_okay=False), help="CSV of the faults you know of: element,start,end[,kind].")
 @click.option("--file-time", is_flag=True, help="A measurement file was received when it was last modified; else at period end plus the delay.")
 @click.option("--no-self-test", is_flag=True, help="Do not hide faults in a copy of the data.")
 @seed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from trunkline.cli.output import as_json, by, dry_run, print_json, progress, reason, say, table
+from trunkline.cli.output import PlainPath, as_json, by, dry_run, print_json, progress, reason, say, table
 
 
 @click.group("workspace")
@@ -60,10 +60,10 @@ def show(workspace: Path, with_config: bool, as_json: bool) -> None:
 @click.option("--log", "level", type=click.Choice(["debug", "info", "warning", "error"]), help="How much to tell on stderr; default: the setting 'log'.")
 @click.option("--http", is_flag=True, help="Also answer over HTTP: REST, new decisions as they come, metrics. Keys: trunkline access new")
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen; any but loopback needs TLS or a proxy that ends it.")
-@click.option("--port", default=8470, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8470, show_default=True, help="0 takes a free one.")
 @click.option("--name", "names", multiple=True, help="A further host name by which clients call it. Repeat it.")
-@click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="PEM file, for TLS.")
-@click.option("--private-key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="PEM file, for TLS.")
+@click.option("--certificate", type=PlainPath(path_type=Path, dir_okay=False, exists=True), help="PEM file, for TLS.")
+@click.option("--private-key", type=PlainPath(path_type=Path, dir_okay=False, exists=True), help="PEM file, for TLS.")
 @click.option("--behind-proxy", is_flag=True, help="A proxy ends TLS in front of it.")
 @click.pass_obj
 def serve(
@@ -137,7 +137,7 @@ def check(workspace: Path, as_json: bool) -> None:
 
 
 @command.command("backup")
-@click.argument("place", type=click.Path(path_type=Path))
+@click.argument("place", type=PlainPath(path_type=Path))
 @dry_run
 @as_json
 @click.pass_obj
@@ -162,9 +162,9 @@ def backup(workspace: Path, place: Path, dry_run: bool, as_json: bool) -> None:
 
 
 @command.command("restore")
-@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.argument("source", type=PlainPath(path_type=Path, exists=True))
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--erasures", "erased", type=click.Path(path_type=Path, exists=True), help="What was erased: the list, or the folder of the workspace.")
+@click.option("--erasures", "erased", type=PlainPath(path_type=Path, exists=True), help="What was erased: the list, or the folder of the workspace.")
 @click.option("--nothing-erased", is_flag=True, help="Say instead that nothing was erased since the backup; you answer for it.")
 @click.option("--database", help="Where the rows go: postgresql://USER@HOST/DATABASE?schema=NAME; default: an SQLite file in FOLDER.")
 @by
@@ -206,7 +206,7 @@ def restore(
 
 
 @command.command("erasures")
-@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="Write the list to this file, for a restore.")
+@click.option("--to", type=PlainPath(path_type=Path, dir_okay=False), help="Write the list to this file, for a restore.")
 @as_json
 @click.pass_obj
 def erasures(workspace: Path, to: Path | None, as_json: bool) -> None:

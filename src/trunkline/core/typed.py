@@ -9,6 +9,8 @@ from trunkline.core.errors import BadInput
 
 LONGEST = 20_000
 """So many characters one text may have: a long report, and no file."""
+PATTERN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+"""What :func:`check_typed` lets through, as a regular expression: no control characters but tabs and line breaks."""
 _FINE = frozenset("\n\t\r")
 
 

@@ -149,7 +149,8 @@ class FittedTrees:
         """The probability of each row; a missing value goes where the trees learned to send it, a row of gaps gets NaN."""
         segments(rows)  # refuses a slot given twice
         x = values(rows, self.columns)
-        chance = 1.0 / (1.0 + np.exp(-self.trees.total(x)))
+        with np.errstate(over="ignore"):  # e to a very large number is infinite, and the chance 0, as it should be
+            chance = 1.0 / (1.0 + np.exp(-self.trees.total(x)))
         return np.where(np.isnan(x).all(axis=1), np.nan, chance)
 
     def warm(self) -> None:

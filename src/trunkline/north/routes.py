@@ -21,7 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 
 from trunkline import workspace
+from trunkline.core.typed import LONGEST, PATTERN
 from trunkline.govern.access import ROLES
+from trunkline.run.queue import MODES, STATES
 from trunkline.workspace import Workspace
 
 
@@ -109,10 +111,13 @@ _KINDS: Mapping[str, type] = {
     "audit": workspace.Audit,
     "access": workspace.Access,
 }
+TEXT = Annotated[str, Field(pattern=PATTERN, max_length=LONGEST)]
 _NEVER = frozenset({"by", "progress"})
 _WORDS: Mapping[str, Any] = {
-    "name": Annotated[str, Field(min_length=1, max_length=200)],
+    "name": Annotated[str, Field(pattern=PATTERN, min_length=1, max_length=200)],
     "roles": Annotated[list[Literal[tuple(ROLES)]], Field(min_length=1)],  # type: ignore[misc]
+    "state": Literal[STATES] | None,
+    "mode": Literal[MODES] | None,
     "verdict": Literal["confirmed", "wrong", "unknown"],
 }
 _LIMITS: Mapping[str, tuple[float, float]] = {"limit": (1, 10_000), "since": (0, 2**53), "seed": (0, 2**31 - 1), "days": (0.01, 366), "size": (0, 2**53)}
@@ -176,12 +181,15 @@ def _narrowed(name: str, kind: Any) -> Any:
     """What a value may be over the network: text for paths, numbers within bounds, lists of them."""
     if name in _WORDS:
         return _WORDS[name]
-    if kind in {str | Path, Path}:
-        return str
+    if kind in {str | Path, Path, str}:
+        return TEXT
+    if kind == str | None:
+        return TEXT | None
     if typing.get_origin(kind) in {Sequence, tuple}:
-        return list[int] if int in typing.get_args(kind) else list[str]
+        return list[int] if int in typing.get_args(kind) else list[TEXT]
     if typing.get_origin(kind) is Mapping or Mapping in {typing.get_origin(one) for one in typing.get_args(kind)}:
-        return dict[str, str] | None
+        names: dict[str, Any] = {"propertyNames": {"pattern": PATTERN, "maxLength": LONGEST}}
+        return Annotated[dict[str, TEXT] | None, Field(json_schema_extra=names)]
     if name in _LIMITS and (kind in {int, float} or set(typing.get_args(kind)) & {int, float}):
         low, high = _LIMITS[name]
         return Annotated[kind, Field(ge=low, le=high)]

@@ -44,7 +44,7 @@ def break_glass(store: Store, decision: str, *, by: str, reason: str, dry_run: b
             told = {"by": by, "reason": reason, "limit": limit, "at": plain(store.clock())}
             catalogue.change(connection, catalogue.decisions, row["id"], state="approved", body={**row["body"], "break_glass": told})
             store.journal.append(KIND, {"decision": row["id"], "from": row["state"], "to": "approved", **told}, connection)
-            store.journal.append_many(acting.after(connection, row, "approve", at=store.clock()), connection)
+            store.journal.append_many(acting.after(store.signer, connection, row, "approve", at=store.clock()), connection)
     return "approved"
 
 

@@ -17,6 +17,7 @@ from trunkline.actions.protocol import NotDelivered
 from trunkline.actions.written import read
 from trunkline.core.canonical import plain
 from trunkline.core.errors import NotAllowed, TrunklineError
+from trunkline.run import acting
 from trunkline.store import catalogue, outbox
 from trunkline.store.database import transaction
 from trunkline.store.opened import Store
@@ -66,6 +67,8 @@ def again(store: Store, decision: str, *, by: str, reason: str, dry_run: bool = 
 
 def _one(store: Store, intent: Intent, attempts: int) -> Delivery:
     tried = intent.attempts + 1
+    if not acting.is_ours(store.signer, intent):
+        return _failed(store, intent, tried, "it does not bear the seal of this workspace's key: somebody wrote its row by hand", is_over=True)
     try:
         answer = read(intent.body["act"]).deliver(intent.body["message"], key=intent.key)
     except TrunklineError as failed:  # also where the action is not installed any more

@@ -116,7 +116,9 @@ def _called(changing: Changing, *args: Any, **kwargs: Any) -> Any:
     sub, given = bound.args[0], dict(list(bound.arguments.items())[1:])
     store: Store = sub._store  # noqa: SLF001 - every sub-object of Workspace has one
     if "by" in given:
-        given["by"] = who(store, given["by"])  # of whoever asks, not of the service
+        given["by"] = " ".join(who(store, given["by"]).split())  # of whoever asks, not of the service
+    if isinstance(given.get("reason"), str):
+        given["reason"] = given["reason"].strip()  # blanks are no reason
     for name in given.keys() - set(changing.reads_files):
         check_typed(name, given[name])
     if given.get("dry_run") or owner.acts(store):

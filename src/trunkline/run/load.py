@@ -20,6 +20,7 @@ import polars as pl
 from trunkline.core.clock import duration, duration_text
 from trunkline.core.errors import BadFile, BadInput, UnknownName, WorkspaceError
 from trunkline.core.frames import RECORDS
+from trunkline.core.plain_file import open_plain
 from trunkline.data import column_map, counters, events, guess, inventory, series, sniff
 from trunkline.run.measured import Measured
 from trunkline.run.restated import RECEIVED, restated
@@ -132,6 +133,8 @@ def paths_of(files: Iterable[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for given in map(Path, files):
+        if not _can_be_named(given):
+            raise BadFile("No file can have this name.", path=str(given)[:200], next_step="Check the name.")
         if given.is_dir():
             own = [kept.parent for name in (DATABASE, BOUND) for kept in given.rglob(name)]
             found += sorted(p for p in given.rglob("*") if p.is_file() and not p.name.startswith(".") and not any(p.is_relative_to(w) for w in own))
@@ -385,16 +388,34 @@ class _Loading:
             catalogue.set_loaded_through(self.store.engine, self.newest)
 
 
+def _can_be_named(path: Path) -> bool:
+    try:
+        path.exists()
+    except (OSError, ValueError):  # too long, too many links, a NUL in it
+        return False
+    return True
+
+
 def _kind(path: Path) -> tuple[str, BadInput]:
     """What *path* is; beside it the reason where it is unknown."""
-    with path.open("rb") as file:
-        begin = file.readline(500)
-    if begin.startswith(b"PAR1") and set(RECORDS) <= set(pl.read_parquet_schema(path)):
+    try:
+        with open_plain(path) as file:
+            begin = file.readline(500)
+    except (OSError, BadFile):  # what stands in the way is said below
+        begin = b""
+    if begin.startswith(b"PAR1") and _holds_records(path):
         return "records", BadInput("")
     if b"is_fault" in begin:  # the truth beside a simulated network is for scoring, never for learning
         return "unknown", BadFile("This is the truth about a simulated network, not data.", path=path, next_step="--truth FILE compares with it.")
     found = sniff.look(path)
     return found.kind, found.error or BadFile(f"It is not known what this file is: {found.why}.", path=path)
+
+
+def _holds_records(path: Path) -> bool:
+    try:
+        return set(RECORDS) <= set(pl.read_parquet_schema(path))
+    except pl.exceptions.PolarsError:  # it only begins like Parquet
+        return False
 
 
 def _prepared(store: Store, table: str, frames: list[pl.DataFrame]) -> pl.DataFrame:

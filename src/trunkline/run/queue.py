@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, select
 
-from trunkline.core.canonical import plain
+from trunkline.core.canonical import content_hash, plain
 from trunkline.core.errors import BadInput, NotAllowed, UnknownName
 from trunkline.core.values import Control, Decision, Outcome, Receipt
 from trunkline.feedback.labels import labelled
@@ -99,12 +99,13 @@ def record(
     control = control or workflow.control
     with joined(store.engine, connection) as writing:
         for finding in findings:
-            receipt = _recorded_now(writing, workflow, finding, rows.get(finding.decision.id, {}), control)
-            if receipt is None:
+            new = _recorded_now(store, writing, workflow, finding, rows.get(finding.decision.id, {}), control)
+            if new is None:
                 catalogue.change(writing, catalogue.decisions, finding.decision.id, until=finding.until)
                 continue
-            entries += [("decision", _journaled(finding.decision)), ("receipt", plain(receipt))]
-            entries += acting.at_once(writing, workflow, finding.decision, receipt, control=control)
+            receipt, snapshot = new
+            entries += [("decision", _journaled(finding.decision, snapshot)), ("receipt", plain(receipt))]
+            entries += acting.at_once(store.signer, writing, workflow, finding.decision, receipt, control=control)
             receipts.append(receipt)
         for finding in lasting:
             catalogue.change(writing, catalogue.decisions, finding.decision.id, until=finding.until)
@@ -114,8 +115,10 @@ def record(
     return receipts
 
 
-def _recorded_now(connection: Connection, workflow: Workflow, finding: Finding, row: Mapping[str, Any], control: Control | None) -> Receipt | None:
-    """The receipt of a decision that is new; None where it stands there already."""
+def _recorded_now(
+    store: Store, connection: Connection, workflow: Workflow, finding: Finding, row: Mapping[str, Any], control: Control | None
+) -> tuple[Receipt, dict[str, Any]] | None:
+    """The receipt of a decision that is new, and what is kept of it; None where it stands there already."""
     one = finding.decision
     assert one.at is not None
     assert one.known_at is not None
@@ -127,7 +130,7 @@ def _recorded_now(connection: Connection, workflow: Workflow, finding: Finding, 
         "detail": plain(dict(one.detail)),
         "row": plain_row(row),
         "receipt": plain(receipt),
-        **(acting.kept(workflow, one) if is_live else acting.kept_for_emergencies(workflow, one)),
+        **(acting.kept(store.signer, workflow, one) if is_live else acting.kept_for_emergencies(store.signer, workflow, one)),
     }
     new = catalogue.add(
         connection,
@@ -148,7 +151,7 @@ def _recorded_now(connection: Connection, workflow: Workflow, finding: Finding, 
         route=str(receipt.detail.get("to", "")),
         body=snapshot,
     )
-    return receipt if new else None
+    return (receipt, snapshot) if new else None
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,9 +159,10 @@ def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and v != v else plain(v) for k, v in row.items()}  # noqa: PLR0124 - NaN is the one that differs from itself
 
 
-def _journaled(one: Decision) -> dict[str, Any]:
+def _journaled(one: Decision, snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """A decision for the journal; of what else is kept of it, its row among that, the hash."""
     keep = ("id", "workflow", "release", "mode", "action", "target", "confidence", "at", "known_at", "because")
-    return {**{name: plain(getattr(one, name)) for name in keep}, "reasons": [r.text for r in one.reasons]}
+    return {**{name: plain(getattr(one, name)) for name in keep}, "reasons": [r.text for r in one.reasons], "kept": content_hash(snapshot)}
 
 
 def step(store: Store, decision: str, verb: str, *, by: str, reason: str, dry_run: bool = False) -> str:
@@ -180,7 +184,7 @@ def step(store: Store, decision: str, verb: str, *, by: str, reason: str, dry_ru
         if not dry_run:
             catalogue.change(connection, catalogue.decisions, row["id"], state=to)
             store.journal.append(f"decision.{verb}", {"decision": row["id"], "by": by, "reason": reason, "from": row["state"], "to": to}, connection)
-            store.journal.append_many(acting.after(connection, row, verb, at=store.clock()), connection)
+            store.journal.append_many(acting.after(store.signer, connection, row, verb, at=store.clock()), connection)
     return to
 
 

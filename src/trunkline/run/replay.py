@@ -312,8 +312,9 @@ class _Speech:
 
 
 def plainly(workflow: Workflow) -> Workflow:
-    """The same limits around a decide that only looks at the score: how a dummy decides."""
-    return replace(workflow, decide=Above(0.5), owner=replace(workflow.owner, runbook=str(workflow.runbook))) if workflow.owner else workflow
+    """The same limits around a decide that only looks at the score, with an action they allow: how a dummy decides."""
+    said = Above(0.5, action=workflow.guardrail.allowed[0]) if workflow.guardrail.allowed else Above(0.5)
+    return replace(workflow, decide=said, owner=replace(workflow.owner, runbook=str(workflow.runbook))) if workflow.owner else workflow
 
 
 def hide(facts: Facts, *, begin: datetime, every: timedelta, seed: int, per_week: float = 0.7, of: Collection[str] | None = None) -> tuple[Facts, pl.DataFrame]:

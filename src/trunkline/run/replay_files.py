@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +13,8 @@ import polars as pl
 from trunkline.core import config
 from trunkline.core.canonical import sha256
 from trunkline.core.clock import Clock, duration, now
-from trunkline.core.errors import BadInput, TooLittleData
+from trunkline.core.errors import BadFile, BadInput, TooLittleData
+from trunkline.core.plain_file import open_plain
 from trunkline.run import large, releases, replay_report, shipped
 from trunkline.run.load import Loaded, Options, load, paths_of
 from trunkline.run.replay import Replay
@@ -62,7 +64,7 @@ def replay_files(
     listed = [path for path in paths_of(files) if not path.resolve().is_relative_to(out.resolve())]
     chosen = replace(options or Options(), assume_zone=(options.assume_zone if options and options.assume_zone else "UTC"))
     told = progress or (lambda _step, _share: None)
-    content = sha256("\n".join(sorted(sha256(p.read_bytes()) for p in listed)).encode() + repr(chosen).encode())
+    content = sha256("\n".join(sorted(_hash(p) for p in listed)).encode() + repr(chosen).encode())
     folder = out / f"workspace-{content[:12]}"
     store = open_store(folder, config.read(folder, flags=flags), clock=clock, create=not is_workspace(folder))
     try:
@@ -89,6 +91,17 @@ def replay_files(
     finally:
         store.close()
     return Replayed(result, page, folder)
+
+
+def _hash(path: Path) -> str:
+    try:
+        with open_plain(path) as file:
+            found = hashlib.sha256()
+            while part := file.read(2**20):
+                found.update(part)
+            return found.hexdigest()
+    except OSError as unreadable:
+        raise BadFile(f"The file cannot be read: {unreadable.strerror}.", path=path, allowed="a readable file") from unreadable
 
 
 def _check_usable(loaded: Loaded) -> None:

@@ -72,6 +72,8 @@ def _from_file(path: Path) -> Workflow:
     except SyntaxError as broken:
         inside = Path(broken.filename or path)
         raise BadFile(f"It is not valid Python: {broken.msg}.", path=inside, line=broken.lineno) from broken
+    except SystemExit as left:
+        raise BadFile(f"It ends the program when it is read: exit {left.code}.", path=path, allowed="a file that only defines `workflow`") from left
     except Exception as broken:
         raise BadFile(f"It fails when it is run: {type(broken).__name__}: {broken}.", path=path, line=_line(broken, path)) from broken
     finally:

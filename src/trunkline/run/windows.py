@@ -6,6 +6,7 @@ from trunkline.core.canonical import content_hash
 from trunkline.core.clock import utc_text, zone
 from trunkline.core.errors import NotAllowed, UnknownName
 from trunkline.rollout.windows import Calendar, Freeze, read_freezes, read_windows
+from trunkline.run import shipped
 from trunkline.run.standing import Books, books
 from trunkline.store.database import transaction
 from trunkline.store.opened import Store
@@ -21,6 +22,9 @@ def calendar(store: Store, told: Books | None = None) -> Calendar:
 def freeze(store: Store, workflow: str, days: str, *, by: str, reason: str, dry_run: bool = False) -> str:
     """Nothing of *workflow* ("" = all) goes live on these days ("2026-12-20/2027-01-06"); says the freeze's id."""
     _named(by, reason)
+    known = {*shipped.names(), *(one.workflow for one in books(store).releases.values())}
+    if workflow and workflow not in known:
+        raise UnknownName("workflow", workflow, sorted(known))
     wanted = Freeze.read(f"{days}: {reason}", workflow=workflow)
     id_ = content_hash({"workflow": workflow, "days": str(wanted), "at": utc_text(store.clock())})[:8]
     if not dry_run:

@@ -34,6 +34,7 @@ from sqlalchemy import Connection, func, select
 from trunkline.core import config
 from trunkline.core.clock import utc_text
 from trunkline.core.errors import BadFile, BadInput, WorkspaceError
+from trunkline.core.plain_file import open_plain
 from trunkline.store import beside, blobs, catalogue, entry, erasures, intake, lake_tail, portable_rows
 from trunkline.store.database import reading, transaction
 from trunkline.store.opened import Store
@@ -225,7 +226,8 @@ def _finish(folder: Path, place: Path) -> None:
         beside.move(folder, place)
         return
     archive = folder / ".archive"
-    with tarfile.open(archive, "x") as tar:
+    archive.touch(mode=0o640, exist_ok=False)  # it holds all that the workspace holds
+    with tarfile.open(archive, "w") as tar:
         for path in sorted(folder.iterdir()):
             if not path.name.startswith("."):
                 tar.add(path, arcname=path.name)
@@ -242,10 +244,11 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], bytes, bytes]:
         This is no backup, one that was cut off, or one of a newer format.
     """
     try:
-        written, signature = (folder / MANIFEST).read_bytes(), bytes.fromhex((folder / SIGNATURE).read_text())
+        with open_plain(folder / MANIFEST) as said, open_plain(folder / SIGNATURE) as signed:
+            written, signature = said.read(), bytes.fromhex(signed.read().decode())
         manifest = json.loads(written)
         number, workspace = int(manifest["format"]), int(manifest["formats"]["workspace"])
-    except (OSError, ValueError, KeyError, TypeError) as broken:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as broken:
         raise BadFile("This is no backup.", path=folder, allowed="a folder or .tar file that trunkline workspace backup wrote") from broken
     if number > FORMAT or workspace > catalogue.FORMAT:
         raise BadFile(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from trunkline.core.errors import WorkspaceError
+from trunkline.core.plain_file import open_plain
 from trunkline.store.blobs import sync_folder
 
 _PIECE = 1 << 20
@@ -33,7 +34,7 @@ def made_beside(place: Path) -> Iterator[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
         _clear(place)
         folder = place.parent / f".{place.name}.incomplete-{secrets.token_hex(4)}"
-        folder.mkdir()
+        folder.mkdir(mode=0o750)
         with (folder / ".lock").open("w") as lock:
             _lock(lock)
             try:
@@ -72,7 +73,7 @@ def copy(source: Path, target: Path) -> tuple[int, str]:
     """Copy a file, on the disk when this returns; the size and hash of what was copied."""
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = sha256(), 0
-    with source.open("rb") as given, target.open("xb") as file:
+    with open_plain(source) as given, target.open("xb") as file:
         while piece := given.read(_PIECE):
             digest.update(piece)
             size += len(piece)

@@ -145,6 +145,8 @@ def ask(store: _Opened, verb: str, arguments: Mapping[str, Any], *, by: str, rea
                     f"Another command has the id '{id}': {known.verb}, asked at {known.asked_at:%Y-%m-%d %H:%M:%S} UTC.",
                     allowed="the same verb and arguments again, or an id of its own",
                 )
+            if not _is_signed(store, known):
+                raise _unsigned(known)
             return known
         waiting = connection.execute(select(func.count()).where(commands.c.state.in_(("asked", "taken")))).scalar_one()
         if waiting >= most:
@@ -238,13 +240,8 @@ def _is_to_be_done(store: _Opened, connection: Connection, command: Command) -> 
 
 
 def _wrong(store: _Opened, command: Command) -> TrunklineError | None:
-    asked = {name: getattr(command, name) for name in ("id", "verb", "arguments", "by", "reason", "asked_at", "asked_from", "since")}
-    if not store.signer.verify(_signed(asked), command.signature):
-        return NotAllowed(
-            f"The command '{command.id}' is not signed with this workspace's key: somebody wrote its row by hand.",
-            where=f"{command.verb}, by '{command.by}'",
-            allowed="commands asked through Trunkline",
-        )
+    if not _is_signed(store, command):
+        return _unsigned(command)
     if any(entry.body["command"] == command.id for entry in store.journal.entries(KIND, command.since)):
         return NotAllowed(f"The command '{command.id}' was carried out before; its row was put back by hand.", where=command.verb)
     if not -VALID <= store.clock() - command.asked_at <= VALID:
@@ -254,6 +251,19 @@ def _wrong(store: _Opened, command: Command) -> TrunklineError | None:
             next_step="Ask for it again, if it is still right.",
         )
     return None
+
+
+def _is_signed(store: _Opened, command: Command) -> bool:
+    asked = {name: getattr(command, name) for name in ("id", "verb", "arguments", "by", "reason", "asked_at", "asked_from", "since")}
+    return store.signer.verify(_signed(asked), command.signature)
+
+
+def _unsigned(command: Command) -> NotAllowed:
+    return NotAllowed(
+        f"The command '{command.id}' is not signed with this workspace's key: somebody wrote its row by hand.",
+        where=f"{command.verb}, by '{command.by}'",
+        allowed="commands asked through Trunkline",
+    )
 
 
 def _finish(store: _Opened, connection: Connection, command: Command, state: State, answer: Any) -> None:

@@ -47,6 +47,8 @@ def told(engine: Engine) -> Iterator[None]:
         raise
     except DatabaseError as failed:
         raise meaning(failed, engine) from without_password(failed, engine)
+    except (UnicodeEncodeError, OverflowError) as unfit:  # refused on the way there
+        raise BadInput(f"The database cannot keep a value: {unfit}.", where=shown(engine), allowed="text in UTF-8, numbers of 64 bits") from unfit
 
 
 def meaning(failed: DatabaseError, engine: Engine) -> TrunklineError:

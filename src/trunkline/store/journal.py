@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -163,10 +164,13 @@ class Journal:
         BadFile
             The configured witness was given checkpoints and cannot be read.
         """
-        if witness is None and self._witness and not witnesses.is_url(self._witness) and (Path(self._witness).exists() or self.witness().size):
-            witness = witnesses.read(self._witness)
+        given = 0  # entries that the configured witness must know of
+        if witness is None and self._witness and not witnesses.is_url(self._witness):
+            given = self.witness().size
+            if given or Path(self._witness).exists():
+                witness = witnesses.read(self._witness)
         with reading(self._engine) as connection:
-            return verify_log(
+            found = verify_log(
                 sealed(connection),
                 Ahead(connection).between,
                 self._signer.public,
@@ -174,6 +178,10 @@ class Journal:
                 witness=witness,
                 is_hashed=are_good(connection, self._signer.public),
             )
+        if found.ok and (found.witnessed or 0) < given <= found.entries:
+            why = f"the witness was given a checkpoint of {given} entries and knows of {found.witnessed or 0}: it was shortened or emptied"
+            return replace(found, ok=False, first_bad=found.witnessed or 0, last_bad=given - 1, why=why)
+        return found
 
     def witness(self) -> witnesses.Witness:
         """What the configured witness has been told, and what waits for it."""

@@ -493,9 +493,10 @@ def _faults(folder: Path) -> Iterator[str]:
         if not path.is_file():
             yield f"the file {name} is missing"
         elif path.stat().st_size != size:
-            yield f"the file {name} was changed: it has {path.stat().st_size:,} bytes, {size:,} were written"
+            yield f"the file {name} was changed: it has {path.stat().st_size:,} bytes, {size or 0:,} were written"
         elif (found := lake_tail.rows_in(path)) != records:
-            yield f"the file {name} was changed: {'it cannot be read' if found is None else f'it has {found:,} rows'}, {records:,} rows were written"
+            written = "nobody knows how many" if records is None else f"{records:,}"
+            yield f"the file {name} was changed: {'it cannot be read' if found is None else f'it has {found:,} rows'}, {written} rows were written"
 
 
 def _checked(frame: pl.DataFrame, layout: Layout, table: str) -> pl.DataFrame:

@@ -66,11 +66,16 @@ def put(connection: Connection, *, decision: str, verb: Literal["act", "undo"], 
     The key is made of the decision and how often this was wanted before: repeating a transaction that was cut off
     gives the same one.
     """
-    times = connection.execute(select(func.count()).where(outbox.c.decision == decision, outbox.c.verb == verb)).scalar_one()
-    key = f"{decision}-{verb}-{times + 1}"
+    key = next_key(connection, decision, verb)
     values = {"decision": decision, "verb": verb, "action": action, "body": dict(body), "state": "waiting", "attempts": 0}
     connection.execute(insert(outbox).values(key=key, **values, made_at=at, next_at=at, why=""))
     return key
+
+
+def next_key(connection: Connection, decision: str, verb: str) -> str:
+    """The key that the next intent of *decision* and *verb* will have."""
+    times = connection.execute(select(func.count()).where(outbox.c.decision == decision, outbox.c.verb == verb)).scalar_one()
+    return f"{decision}-{verb}-{times + 1}"
 
 
 def due(engine: Engine, at: datetime, *, limit: int = 100) -> list[Intent]:

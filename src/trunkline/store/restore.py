@@ -90,6 +90,8 @@ def restore(
         The key is not there, the schema is not empty, the disk is full.
     """
     _check(folder, since, by, reason)
+    if folder.resolve().is_relative_to(source.resolve()):
+        raise BadInput(f"{folder} lies in the backup itself.", where=str(source), allowed="a folder elsewhere: nothing is ever written into a backup")
     told = progress or (lambda *_: None)
     with _unpacked(source, folder.absolute()) as given:
         manifest = _verified(given, source, folder, flags)
@@ -102,11 +104,12 @@ def restore(
             return _restored(folder, manifest, rows, 0)
         with beside.made_beside(folder.absolute()) as made:
             work = made / "w"
+            work.mkdir(mode=0o750)
             _copy(given, work, files, told)
             _configure(work, flags)
             configuration = config.read(work, flags=flags)
             with _taken_back_if_not_whole(configuration.settings.database):
-                _put_in(given, work, configuration, manifest, told)
+                _put_in(work, configuration, manifest, told)
                 with _opened(work, configuration, clock, manifest) as store:
                     if catch_up is not None:
                         catch_up(store)
@@ -157,9 +160,9 @@ def _verified(given: Path, source: Path, folder: Path, flags: Mapping[str, str] 
     manifest, written, signature = read_manifest(given)
     keys = key_folder(config.read(given, flags={**(flags or {}), "database": ""}))
     signer = open_key(keys, data_folder=folder, make=False)
-    if signer.id != manifest["key"]:
+    if signer.id != manifest.get("key"):
         raise WorkspaceError(
-            f"This backup was signed by the key {manifest['key']}, and the key here is {signer.id}.",
+            f"This backup was signed by the key {manifest.get('key')}, and the key here is {signer.id}.",
             where=str(keys),
             allowed="the key of the workspace that was backed up: it is never in the backup",
             next_step="Put its journal.key (mode 0600) into a folder and name it: the setting 'keys'.",
@@ -204,7 +207,7 @@ def _configure(work: Path, flags: Mapping[str, str] | None) -> None:
     lake_tail.sync_file(path)
 
 
-def _put_in(given: Path, work: Path, configuration: config.Configuration, manifest: Mapping[str, Any], progress: Progress) -> None:
+def _put_in(work: Path, configuration: config.Configuration, manifest: Mapping[str, Any], progress: Progress) -> None:
     address = configuration.settings.database
     engine = open_database(address or work / DATABASE)
     try:
@@ -217,7 +220,7 @@ def _put_in(given: Path, work: Path, configuration: config.Configuration, manife
             )
         prepare(engine, *metadata.sorted_tables)
         with transaction(engine) as connection:
-            _insert(connection, given, manifest, progress)
+            _insert(connection, work, manifest, progress)  # what was compared, whatever becomes of the source meanwhile
             connection.execute(delete(catalogue.meta).where(catalogue.meta.c.key == "workspace"))
             portable_rows.continue_numbers(connection)
             if address:
@@ -252,11 +255,11 @@ def _taken_back_if_not_whole(address: str) -> Iterator[None]:
         yield
 
 
-def _insert(connection: Connection, given: Path, manifest: Mapping[str, Any], progress: Progress) -> None:
+def _insert(connection: Connection, work: Path, manifest: Mapping[str, Any], progress: Progress) -> None:
     named = [table.name for table in metadata.sorted_tables if table.name in manifest["rows"]]  # those that others refer to come first
     for number, name in enumerate(named, start=1):
         said = manifest["rows"][name]
-        with (given / "rows" / f"{name}.jsonl").open("rb") as lines:
+        with (work / "rows" / f"{name}.jsonl").open("rb") as lines:
             count = portable_rows.insert_lines(connection, name, said["columns"], lines)
         if count != said["rows"]:
             raise Tampered(f"The backup has {count} rows of {name}, and says {said['rows']}.", where=f"rows/{name}.jsonl")
