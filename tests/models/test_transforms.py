@@ -37,6 +37,15 @@ def test_back_undoes_forward(values: Any) -> None:
     assert np.allclose(again, values, rtol=1e-6, atol=1e-6 * np.abs(values).max())
 
 
+def test_a_spread_smaller_than_any_measurement_is_none() -> None:
+    values = np.full((1, 40), 2e-311)
+    values[0, :2] = (-1.0, 1.0)
+
+    fitted = Transforms.fit(values, np.arange(1))
+
+    assert np.allclose(fitted.back(fitted.forward(values)), values)
+
+
 def test_a_thousandfold_unit_moves_the_logarithm_and_nothing_else() -> None:
     volume = np.random.default_rng(0).lognormal(3, 1, (1, 500))
     small, large = Transforms.fit(volume, np.array([0])), Transforms.fit(1000 * volume, np.array([0]))

@@ -158,10 +158,12 @@ def test_metrics_count_what_there_is(served: Served) -> None:
     served.propose("c1")
 
     with served.client("monitor") as client:
+        client.get("/v1/decisions")
         text = client.get("/metrics").text
 
     assert 'trunkline_decisions{mode="live",state="open",workflow="kpi-anomaly"}' in text
     assert "trunkline_journal_entries" in text
+    assert 'trunkline_http_responses_total{method="GET",route="/v1/decisions",status="403"}' in text
 
 
 def test_a_name_that_the_server_does_not_go_by_is_refused(served: Served) -> None:

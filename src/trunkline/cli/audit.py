@@ -142,7 +142,8 @@ def list_(workspace: Path, kind: str | None, limit: int, as_json: bool) -> None:
     if as_json:
         print_json([{"seq": e.seq, "at": e.at, "kind": e.kind, "body": e.body} for e in entries])
     else:
-        table(["entry", "at", "kind", "what"], [(e.seq, f"{e.at:%Y-%m-%d %H:%M:%S}", e.kind, _short(e.body)) for e in entries], empty="The journal is empty.")
+        none = f"There is no entry of kind '{kind}': trunkline audit list shows the kinds." if kind else "The journal is empty."
+        table(["entry", "at", "kind", "what"], [(e.seq, f"{e.at:%Y-%m-%d %H:%M:%S}", e.kind, _short(e.body)) for e in entries], empty=none)
 
 
 @command.command("show")

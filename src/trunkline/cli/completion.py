@@ -13,6 +13,10 @@ def command(shell: str) -> None:
     """Print what SHELL needs to complete commands, options, workflow names and decisions.
 
     bash: add to ~/.bashrc  eval "$(trunkline completion bash)"
+
+    zsh: add to ~/.zshrc  eval "$(trunkline completion zsh)"
+
+    fish: trunkline completion fish > ~/.config/fish/completions/trunkline.fish
     """
     from click.shell_completion import get_completion_class
 

@@ -151,7 +151,7 @@ def list_(workspace: Path, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def show(workspace: Path, product: str, limit: int, as_json: bool) -> None:
-    """The newest rows of a product."""
+    """The newest rows of one kind of data."""
     from trunkline import workspace as workspaces
 
     with workspaces.open(workspace) as opened:

@@ -24,7 +24,10 @@ def command() -> None:
 @as_json
 @click.pass_obj
 def list_(workspace: Path, state: str, workflow: str | None, limit: int, as_json: bool) -> None:
-    """Decisions, the most confident first."""
+    """Decisions, the most confident first.
+
+    'by itself 1 in 1,000' means: so strange a row comes once in a thousand without anything being wrong.
+    """
     from trunkline import workspace as workspaces
 
     with workspaces.open(workspace) as opened:

@@ -48,7 +48,11 @@ seed = click.option("--seed", default=0, show_default=True, help="The same seed 
 @as_json
 @click.pass_obj
 def list_(workspace: Path, as_json: bool) -> None:
-    """Shipped and deployed workflows, with what is live and in shadow."""
+    """Shipped and deployed workflows: what is live, in shadow and a canary, and the verdict on the newest release.
+
+    'silence' is how long it has had no row to decide on, 'review' the day until which somebody has to look at it again, 'open' what
+    waits in the queue.
+    """
     from trunkline import workspace as workspaces
     from trunkline.run import shipped
     from trunkline.store.opened import is_workspace
@@ -321,6 +325,10 @@ def train(workspace: Path, name: str, rename: dict[str, str], every: str | None,
     say(f"Release {candidate.release.id} is a candidate: {candidate.winner.name}, {candidate.winner.result}.")
     if candidate.winner.result == "pass":
         say(f"Next: trunkline workflow deploy {name} --reason 'first release'")
+    elif candidate.winner.result == "cannot tell":
+        say("Next: more elements or more history, then train again; or deploy it with --waiver 'NAME: reason'.")
+    else:
+        say("Next: a failed gate keeps it from going on, whoever asks. Change what 'why' names, then train again.")
 
 
 def _verdicts(card: dict[str, Any] | Any) -> None:

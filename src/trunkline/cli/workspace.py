@@ -155,7 +155,7 @@ def backup(workspace: Path, place: Path, dry_run: bool, as_json: bool) -> None:
         print_json(made)
         return
     say(
-        f"{'Would copy' if dry_run else 'Copied'} {made.bytes:,} bytes to {made.place}: {sum(made.rows.values()):,} rows, {made.blobs:,} files taken in.",
+        f"{'Would copy' if dry_run else 'Copied'} {made.bytes:,} bytes to {made.place}: {sum(made.rows.values()):,} rows of the database, {made.blobs:,} files taken in.",
         f"The journal had {made.checkpoint['size']:,} entries; its root then: {made.checkpoint['root']}",
         f"The signing key {made.key} is NOT in it. Back it up separately{f', from {keys}' if keys else ''}.",
     )
@@ -199,7 +199,7 @@ def restore(
         say(f"The backup of {made.made_at} is whole: {made.files:,} files, {sum(made.rows.values()):,} rows. Nothing was made.")
         return
     say(
-        f"Restored the workspace of {made.made_at} to {made.folder}: {sum(made.rows.values()):,} rows, {made.files:,} files.",
+        f"Restored the workspace of {made.made_at} to {made.folder}: {sum(made.rows.values()):,} rows of the database, {made.files:,} files.",
         f"Erased again: {made.erased_again}.",
         f"Next: trunkline -w {made.folder} workspace check",
     )

@@ -79,7 +79,7 @@ class UnknownName(BadInput):
       Next: Did you mean 'kpi-anomaly'?
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "", next_step: str = "") -> None:
         self.kind, self.name, self.known = kind, name, list(known)
         close = get_close_matches(name, self.known, n=1)
         shown = ", ".join(f"'{k}'" for k in self.known[:12]) + (f" and {len(self.known) - 12} more" if len(self.known) > 12 else "")
@@ -87,7 +87,7 @@ class UnknownName(BadInput):
             f"There is no {kind} '{name}'.",
             where=where,
             allowed=shown or "none is known",
-            next_step=f"Did you mean '{close[0]}'?" if close else "",
+            next_step=f"Did you mean '{close[0]}'?" if close else next_step,
         )
 
 

@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from trunkline.models.protocol import Floats
 
+_LEAST_UNIT = 1e-100
+"""A spread below this is none that anybody measured, and dividing by it would leave the range of numbers."""
 _LEAST_SHORTFALL = 0.01
 KINDS = ("as it is", "logarithm", "logarithm of the shortfall")
 """What a code in :class:`Transforms` stands for."""
@@ -67,7 +69,8 @@ class Transforms:
             if size.size:
                 low, middle, high = np.quantile(size, (0.05, 0.5, 0.95))
                 flat = high - low <= 1e-9 * abs(middle)
-                unit[s] = (abs(float(middle)) or 1.0) if flat else float(high - low)
+                spread = abs(float(middle)) if flat else float(high - low)
+                unit[s] = spread if spread > _LEAST_UNIT else 1.0
         return cls(kind=kind, offset=offset, ceiling=ceiling, unit=unit)
 
     def forward(self, series: Floats, of: npt.NDArray[np.int64] | Sequence[int] | slice = slice(None)) -> Floats:

@@ -63,7 +63,7 @@ def application(workspace: Workspace, *, hosts: Sequence[str] = ("127.0.0.1", "l
         _add(app, workspace, route)
     _tell_errors(app)
     _describe(app)
-    app.add_middleware(Limits, hosts=tuple(hosts), most_bytes=most_bytes)
+    app.add_middleware(Limits, hosts=tuple(hosts), most_bytes=most_bytes, answered=app.state.answered)
     return app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from secrets import token_hex
 
 import anyio
@@ -23,8 +24,8 @@ SILENCE_S = 10.0
 class Limits:
     """ASGI middleware; its refusals have the shape of every other error."""
 
-    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], most_bytes: int) -> None:
-        self.app, self.hosts, self.most_bytes = app, frozenset(host.lower() for host in hosts), most_bytes
+    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], most_bytes: int, answered: Callable[[str, str, int, float], None]) -> None:
+        self.app, self.hosts, self.most_bytes, self.tell = app, frozenset(host.lower() for host in hosts), most_bytes, answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,6 +42,8 @@ class Limits:
         else:
             with span(f"{scope['method']} {scope['path'].split('/')[-1] or '/'}", request=request):
                 await self.app(scope, self._counted(receive), answered)
+        route = getattr(scope.get("route"), "path", "none")  # as in the table: a path of its own for each decision would be a label each
+        self.tell(scope["method"], route, status[0], time.perf_counter() - begun)
         log.info(
             "request",
             extra={

@@ -37,8 +37,14 @@ def add(app: FastAPI, workspace: Workspace, allowed: Callable[[Workspace, str], 
     """Add the routes to *app*, and what its requests are measured with."""
     registry = CollectorRegistry()
     registry.register(Counts(workspace))
-    app.state.seconds = Histogram("trunkline_http_request_seconds", "Time of requests.", ["method", "route"], registry=registry)
-    app.state.answers = Counter("trunkline_http_responses", "Answers by status.", ["method", "route", "status"], registry=registry)
+    seconds = Histogram("trunkline_http_request_seconds", "Time of requests.", ["method", "route"], registry=registry)
+    answers = Counter("trunkline_http_responses", "Answers by status.", ["method", "route", "status"], registry=registry)
+
+    def answered(method: str, route: str, status: int, took_s: float) -> None:
+        seconds.labels(method, route).observe(took_s)
+        answers.labels(method, route, str(status)).inc()
+
+    app.state.answered = answered
 
     @app.get(
         "/metrics",

@@ -84,8 +84,7 @@ class Server:
     """A running interface; :meth:`stop` ends it. It ends by itself when the process that started it does."""
 
     def __init__(self, folder: Path, binding: Binding, flags: Mapping[str, str] | None = None) -> None:
-        for module in ("granian", "fastapi", "prometheus_client"):
-            need(module, extra="serve")
+        _need_libraries()
         self.binding = binding if binding.port else _with_free_port(binding)
         _must_be_free(self.binding)
         spawn = multiprocessing.get_context("spawn")
@@ -114,6 +113,7 @@ class Server:
 
 def answering(binding: Binding, flags: Mapping[str, str] | None = None) -> Callable[[Workspace, Event], None]:
     """What a service runs beside itself to answer over HTTP; a server that ended is started again, with growing pauses."""
+    _need_libraries()
     fixed = binding if binding.port else _with_free_port(binding)
     _must_be_free(fixed)
 
@@ -177,6 +177,11 @@ async def _run(folder: str, binding: Binding, flags: Mapping[str, str], parent: 
             await server.serve()
         finally:
             watching.cancel()
+
+
+def _need_libraries() -> None:
+    for module in ("granian", "fastapi", "prometheus_client"):
+        need(module, extra="serve")
 
 
 def _with_free_port(binding: Binding) -> Binding:

@@ -83,7 +83,10 @@ class Freeze:
         found = _FREEZE.fullmatch(text.strip())
         first, last = (_date(found[name]) if found else None for name in ("first", "last"))
         if found is None or first is None or last is None or last < first:
-            raise BadInput(f"'{text}' is no freeze.", allowed="first day, last day and why: '2026-12-20/2027-01-06: Christmas'")
+            raise BadInput(
+                f"'{text}' is no freeze.",
+                allowed="first and last day: '2026-12-20/2027-01-06'; in a file with why, after a colon: '2026-12-20/2027-01-06: Christmas'",
+            )
         return cls(first, last, found["why"] or "", workflow)
 
     def holds(self, at: datetime, zone: ZoneInfo) -> bool:

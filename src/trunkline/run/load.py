@@ -141,7 +141,7 @@ def paths_of(files: Iterable[str | Path]) -> list[Path]:
         elif given.exists():
             found.append(given)
         else:
-            beside = sorted(p.name for p in given.parent.iterdir()) if given.parent.is_dir() else []
+            beside = sorted(p.name for p in given.parent.iterdir() if not p.name.startswith(".")) if given.parent.is_dir() else []
             raise UnknownName("file", str(given), beside[:50], where=str(given.parent.resolve()))
     if not found:
         raise BadInput("No file was given.", allowed="files, or folders with files in them")

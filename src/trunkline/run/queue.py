@@ -31,6 +31,12 @@ STEPS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "reject": (("open",), "rejected"),
     "undo": (("approved", "rejected", "done"), "open"),
 }
+_INSTEAD: Mapping[str, str] = {
+    "approved": "trunkline decision undo {id} --reason 'why' opens it again",
+    "rejected": "trunkline decision undo {id} --reason 'why' opens it again",
+    "expired": "trunkline decision break-glass {id} --reason 'why', if it still has to happen",
+}
+"""What somebody can do with a decision in a state that allows no other step."""
 STATES = ("all", "open", "approved", "rejected", "done", "expired", "advised", "shadow", "replayed")
 MODES = ("live", "shadow", "replay")
 REPORTABLE = ("open", "approved", "rejected", "done", "expired", "advised")
@@ -180,7 +186,12 @@ def step(store: Store, decision: str, verb: str, *, by: str, reason: str, dry_ru
         if verb != "undo" and row["state"] == "open" and row["expires_at"] and row["expires_at"] <= store.clock():
             raise NotAllowed(f"Decision {decision} expired at {row['expires_at']:%Y-%m-%d %H:%M} UTC.", next_step=f"trunkline decision show {row['id']}")
         if row["state"] not in froms:
-            raise NotAllowed(f"Decision {row['id']} is {row['state']}.", where=f"decision {verb}", allowed=f"{verb} follows {' or '.join(froms)}")
+            raise NotAllowed(
+                f"Decision {row['id']} is {row['state']}.",
+                where=f"decision {verb}",
+                allowed=f"{verb} follows {' or '.join(froms)}",
+                next_step=_INSTEAD.get(row["state"], "").format(id=row["id"][:8]),
+            )
         if not dry_run:
             catalogue.change(connection, catalogue.decisions, row["id"], state=to)
             store.journal.append(f"decision.{verb}", {"decision": row["id"], "by": by, "reason": reason, "from": row["state"], "to": to}, connection)

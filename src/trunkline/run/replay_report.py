@@ -77,7 +77,7 @@ def says(result: Replay) -> list[str]:
             lines.append(f"{what.format(n=tallies[0].found.n)}: {told}.")
             rival = max(tallies[1:], key=lambda t: t.found.hits, default=tallies[0])
             if tallies[0].found.hits <= rival.found.hits:
-                lines.append(f"On these data it is no better than {rival.speaker}. Believe it only where you see why.")
+                lines.append(f"It found no more of them than {rival.speaker}. Look at what else each would have said, and believe it only where you see why.")
     return lines
 
 

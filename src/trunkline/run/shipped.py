@@ -31,6 +31,8 @@ def find(name: str | Path) -> Workflow:
     """
     if isinstance(name, Path) or str(name).endswith(".py"):
         return _from_file(Path(name))
+    if str(name) not in names():
+        raise UnknownName("workflow", str(name), names(), next_step=f"A workflow of your own is named by its file: {name}.py")
     found = registry.load("workflows", str(name))
     if not isinstance(found, Workflow):
         raise WorkflowError(
