@@ -33,7 +33,8 @@ def are_good(connection: Connection, key: PublicKey) -> bool:
     database = connection.engine.url.database
     if size < FROM or connection.dialect.name != "sqlite" or not database or (os.cpu_count() or 1) < 2:
         return False
-    middle = connection.execute(select(func.min(checkpoints.c.size)).where(checkpoints.c.size >= size // 2)).scalar_one()
+    # A little more than half for the first: the second has to be started.
+    middle = connection.execute(select(func.min(checkpoints.c.size)).where(checkpoints.c.size >= size * 5 // 9)).scalar_one()
     if not isinstance(middle, int) or not 0 < middle < size:
         return False
     command = [sys.executable, "-m", "trunkline.store.verify_halves", str(Path(database).resolve()), str(middle), str(size)]
