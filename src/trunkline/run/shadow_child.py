@@ -74,7 +74,7 @@ class _OnlyVerifies:
         self._key = PublicKey(pem)
 
     def sign(self, data: bytes) -> bytes:
-        raise NotImplementedError(f"A shadow signs nothing ({len(data)} bytes).")
+        raise TypeError(f"A shadow signs nothing: it holds no secret ({len(data)} bytes).")
 
     def verify(self, data: bytes, signature: bytes) -> bool:
         return self._key.verify(data, signature)
