@@ -284,6 +284,20 @@ def one_sided(scaled: Floats, direction: Literal["both", "low", "high"]) -> Floa
     return np.minimum(scaled, 0.0) if direction == "low" else np.maximum(scaled, 0.0)
 
 
+def laid(rows: pl.DataFrame, wanted: tuple[str, ...], context: Context) -> tuple[tuple[str, ...], Grid]:
+    """The columns of numbers a baseline is fitted on, and *rows* on their grid.
+
+    Raises
+    ------
+    BadInput
+        There are no rows, or no column of numbers.
+    """
+    columns = numeric(rows, wanted)
+    if rows.height == 0:
+        raise BadInput("There are no rows to fit on.", allowed="at least one; weeks of them for a baseline by hour of the week")
+    return columns, lay(rows, columns, context.every)
+
+
 def numeric(rows: pl.DataFrame, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """The columns a baseline works on: the *wanted* ones, else all numbers, but no truth values."""
     if wanted:

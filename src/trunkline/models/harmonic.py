@@ -15,10 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from trunkline.core.clock import duration
-from trunkline.core.errors import BadInput
-from trunkline.models.baseline import Calendar, FittedBaseline, numeric, one_sided
+from trunkline.models.baseline import Calendar, FittedBaseline, laid, one_sided
 from trunkline.models.conformal import margins
-from trunkline.models.grid import lay
 from trunkline.models.portable import parameters
 from trunkline.models.protocol import Context, Floats, Saved
 from trunkline.models.seasons import design
@@ -94,10 +92,7 @@ class Harmonic:
             There are no rows, or no column of numbers.
         """
         del labels, seed
-        columns = numeric(rows, self.columns)
-        if rows.height == 0:
-            raise BadInput("There are no rows to fit on.", allowed="at least one; weeks of them for a baseline by hour of the week")
-        grid = lay(rows, columns, context.every)
+        columns, grid = laid(rows, self.columns, context)
         count, entities, slots = grid.values.shape
         flat = grid.values.reshape(count * entities, slots)
         transforms = Transforms.fit(flat, np.repeat(np.arange(count), entities), log=self.transform == "auto")

@@ -21,7 +21,7 @@ from trunkline.core.clock import utc
 from trunkline.core.errors import BadInput
 from trunkline.core.extras import is_fast
 from trunkline.core.values import Reason
-from trunkline.models.baseline import Calendar, numeric
+from trunkline.models.baseline import Calendar, laid
 from trunkline.models.grid import Grid, lay
 from trunkline.models.medians import by_place
 from trunkline.models.portable import parameters
@@ -75,10 +75,7 @@ class HourOfWeek:
             There are no rows, or no column of numbers.
         """
         del labels, seed
-        columns = numeric(rows, self.columns)
-        if rows.height == 0:
-            raise BadInput("There are no rows to fit on.", allowed="at least one; weeks of them for a baseline by hour of the week")
-        grid = lay(rows, columns, context.every)
+        columns, grid = laid(rows, self.columns, context)
         calendar = Calendar.of(context, grid.entities)
         order = np.argsort([calendar.zones[e] for e in grid.entities], kind="stable")  # zone by zone, so that a slot is a few slices
         entities = tuple(grid.entities[e] for e in order)
